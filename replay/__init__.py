@@ -1,0 +1,1 @@
+"""The memory: positions, the recent window, catch-up, the durable consumer and the cursor."""
