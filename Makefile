@@ -1,0 +1,58 @@
+# Two commands matter to a new user: `make up` and `make test`. `make` alone lists the rest.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+# Everything that decides what is installed. A stamp older than one of these installs again.
+WANTED := $(wildcard pyproject.toml clients/python/pyproject.toml constraints.txt)
+RUN := --editable . --editable 'clients/python[sealed]'
+# hatchling: a test builds the wheel without a build environment of its own, and so without the network.
+DEV := --editable '.[dev]' --editable 'clients/python[sealed]' hatchling
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help up test check fmt bench clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+up: $(VENV)/installed-run ## install, then run everything on this machine (ARGS="--port 0" passes options on)
+	$(BIN)/tidewire up $(ARGS)
+
+test: $(VENV)/installed-dev ## install what the tests need, then pass them all (ARGS="tests/replay -x" narrows)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/installed-dev ## lint, formatting, types and the floors of the house
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy clients/python/tidewire_client examples
+	$(BIN)/lint-imports
+
+fmt: $(VENV)/installed-dev ## format, and mend what lint can mend
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/installed-dev ## measure CPU per delivered event beside the obvious way, print a table
+	$(BIN)/python -m bench $(ARGS)
+
+clean: ## remove the environment and everything built; the state folder .tidewire/ is kept
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "$(PYTHON) is older than 3.11: run make PYTHON=python3.11" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null \
+		|| { echo "$(PYTHON) cannot make environments: apt-get install python3-venv" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed-run: $(WANTED) | $(BIN)/python
+	$(PIP) $(RUN)
+	@touch $@
+
+# The tests need what a run needs and more, so that `make up` after `make test` installs nothing.
+$(VENV)/installed-dev: $(WANTED) | $(BIN)/python
+	$(PIP) $(DEV)
+	@touch $(VENV)/installed-run $@
