@@ -1,0 +1,111 @@
+"""Pure: what a stored JetStream message is to us, read from the raw bytes of its delivery.
+
+Any publisher may have stored it: the subject need not be UTF-8 and the header block need not be well formed. Nothing here
+raises for that; bad bytes become U+FFFD and ``damaged`` says so.
+"""
+
+MESSAGE_ID = "Nats-Msg-Id"
+"""Header by which JetStream drops repeats of one publish (NATS ADR-4 names, JetStream model)."""
+
+_STATUS_LINE = b"NATS/1.0"
+
+
+class StoredEvent:
+    """One stored event. ``frames`` belongs to the floor that sends it: what it made of the event, kept for the next reader."""
+
+    __slots__ = ("damaged", "frames", "header_block", "payload", "seq", "size_bytes", "subject", "time_ns")
+
+    def __init__(self, seq: int, subject: str, time_ns: int, payload: bytes, header_block: bytes = b"", *, damaged: bool = False) -> None:
+        self.seq = seq
+        """Sequence in the stream, from 1."""
+        self.subject = subject
+        """Subject as text; bad bytes replaced."""
+        self.time_ns = time_ns
+        """When it was stored, nanoseconds since 1970 UTC."""
+        self.payload = payload
+        """The bytes published."""
+        self.header_block = header_block
+        """The header block as stored, or empty."""
+        self.damaged = damaged
+        """Whether bytes of the subject had to be replaced."""
+        self.size_bytes = len(payload) + len(header_block) + len(subject)
+        """Payload, headers and subject together."""
+        self.frames: dict[str, bytes] = {}
+
+    def __repr__(self) -> str:
+        return f"StoredEvent(seq={self.seq}, subject={self.subject!r}, size_bytes={self.size_bytes})"
+
+
+class Delivery:
+    """An event with what the consumer says of its delivery."""
+
+    __slots__ = ("consumer", "consumer_seq", "event", "pending")
+
+    def __init__(self, event: StoredEvent, consumer: bytes, consumer_seq: int, pending: int) -> None:
+        self.event = event
+        self.consumer = consumer
+        """Name of the delivering consumer."""
+        self.consumer_seq = consumer_seq
+        """Deliveries of this consumer so far, this one included, from 1; back to 1 after a RESET."""
+        self.pending = pending
+        """Matching events after this one, as far as the answering replica knew."""
+
+
+def read_delivery(subject: bytes, reply: bytes, payload: bytes, header_block: bytes) -> Delivery | None:
+    """Read a consumer's delivery; None for anything else (a status is told by its lack of a reply, never by a header).
+
+    The reply subject carries the facts, in one of two forms (NATS ADR-15):
+    ``$JS.ACK.STREAM.CONSUMER.delivered.seq.consumer_seq.time.pending`` and the longer one with domain and account
+    hash before the stream.
+    """
+    tokens = reply.split(b".")
+    first = 2 if len(tokens) == 9 else 4
+    if len(tokens) < first + 7 or tokens[0] != b"$JS" or tokens[1] != b"ACK":
+        return None
+    try:
+        seq, consumer_seq, time_ns, pending = (int(token) for token in tokens[first + 3 : first + 7])
+    except ValueError:
+        return None
+    try:
+        text, damaged = subject.decode(), False
+    except UnicodeDecodeError:
+        text, damaged = subject.decode(errors="replace"), True
+    return Delivery(StoredEvent(seq, text, time_ns, payload, header_block, damaged=damaged), tokens[first + 1], consumer_seq, pending)
+
+
+def headers_of(header_block: bytes) -> list[tuple[str, str]]:
+    """Names and values of a header block, in order; a line that is none is skipped, bad bytes are replaced."""
+    if not header_block:
+        return []
+    lines = header_block.split(b"\r\n")
+    fields = (line.partition(b":") for line in lines[1:])
+    return [(name.strip().decode(errors="replace"), value.strip().decode(errors="replace")) for name, colon, value in fields if colon]
+
+
+def header_of(header_block: bytes, name: str) -> str | None:
+    """The first value of a header by its exact name, or None."""
+    if not header_block or name.encode() not in header_block:
+        return None
+    return next((value for key, value in headers_of(header_block) if key == name), None)
+
+
+def is_well_formed(header_block: bytes) -> bool:
+    """Whether a header block is UTF-8 and made as nats-server makes them; an absent one is."""
+    if not header_block:
+        return True
+    if not (header_block.startswith(_STATUS_LINE) and header_block.endswith(b"\r\n\r\n")):
+        return False
+    try:
+        header_block.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def status_of(header_block: bytes) -> tuple[int, str]:
+    """Code and description of a status message's first line, 0 and empty when there is none."""
+    line = header_block.partition(b"\r\n")[0]
+    parts = line.decode(errors="replace").split(" ", 2)
+    if len(parts) < 2 or not parts[1].isascii() or not parts[1].isdigit():
+        return 0, ""
+    return int(parts[1]), parts[2] if len(parts) > 2 else ""

@@ -1,0 +1,274 @@
+"""Shell: a gateway's one sequential read of the stream: contiguous, or made again, never silent.
+
+One ephemeral consumer (memory, one replica, no acks) and overlapping pull requests feed one tap. The consumer is made again at
+the last good sequence + 1 when a delivery is missing, when heartbeats stop, when the server says that it is gone, and when the
+connection was rebuilt. While idle the leader is asked whether the stream is still the same and whether its last sequence has
+moved on without us.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+
+import msgspec
+
+from mesh.api import NO_MESSAGE, Api, ApiError, ConsumerInfo, StreamInfo, identity_of
+from mesh.contiguity import Broken, Contiguity, Hole
+from mesh.event import StoredEvent, header_of, is_well_formed, read_delivery, status_of
+from mesh.link import Link, Tap
+from security.errors import StreamReplaced, UpstreamUnavailable
+
+log = logging.getLogger(__name__)
+
+
+class FeedSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How the stream is read."""
+
+    stream: str = "EVENTS"
+    name: str = "feed"
+    """Start of the consumer's name; a gateway adds its own random part."""
+    batch: int = 4_000
+    """Most events asked for in one pull request; up to 1.5 times as many are on their way at once."""
+    expires_s: float = 30.0
+    """Seconds for which a pull request stands."""
+    heartbeat_s: float = 1.0
+    """Seconds between the server's signs of life while nothing is to be delivered."""
+    silent_s: float = 3.0
+    """Seconds without any sign of life after which the consumer is made again."""
+    probe_s: float = 5.0
+    """Seconds between questions to the leader while no events come."""
+
+
+class Feed:
+    """Reads the stream from a sequence on and calls ``deliver`` with every event, in order, none twice.
+
+    ``deliver`` and ``hole`` run inside the read loop and must be quick. A hole is told before the event after it.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        api: Api,
+        settings: FeedSettings,
+        *,
+        deliver: Callable[[StoredEvent], None],
+        hole: Callable[[Hole], None],
+    ) -> None:
+        self._link = link
+        self._api = api
+        self._settings = settings
+        self._deliver = deliver
+        self._hole = hole
+        self._contiguity = Contiguity(0)
+        self._wake = asyncio.Event()
+        self._room = 0
+        self._broken = ""
+        self._made = 0
+        self._pulls = 0
+        self._consumer = b""
+        self._inbox = ""
+        self._heard_s = 0.0
+        self.identity = ""
+        """Identity of the stream that is read; empty until first seen."""
+        self.pending = 0
+        """Events after the newest one delivered, as far as the server knew then."""
+        self.damaged = 0
+        """Events with a subject or header block that is not well formed."""
+        self.restarts = 0
+        """How often the consumer had to be made again."""
+        self.caught_up = asyncio.Event()
+        """Set once everything has been read that was stored when the feed first began."""
+        self._goal = 0
+
+    @property
+    def head(self) -> int:
+        """Sequence up to which everything has been delivered or told as a hole."""
+        return self._contiguity.head
+
+    def age_s(self, now_s: float) -> float:
+        """Seconds since the last sign of life, at event-loop time ``now_s``."""
+        return now_s - self._heard_s
+
+    async def run(self, start: Callable[[StreamInfo], int]) -> None:
+        """Read for ever. ``start`` chooses the first sequence from the stream's state, once.
+
+        Raises ``StreamReplaced`` when the stream is another one than before, or has lost its newest events (its last
+        sequence fell back below ``head``): a new ``Feed`` must begin.
+        """
+        failures = 0
+        while True:
+            try:
+                tap = await self._attach(start)
+            except (UpstreamUnavailable, OSError) as error:
+                failures += 1
+                log.warning("feed cannot read", extra={"error": str(error), "failures": failures})
+                await asyncio.sleep(min(2.0, 0.05 * 2 ** min(failures, 6)))
+                continue
+            failures = 0
+            try:
+                await self._follow()
+            except UpstreamUnavailable as error:
+                self._broken = str(error)
+            finally:
+                await tap.close()
+            self.restarts += 1
+            log.warning("feed made again", extra={"reason": self._broken, "head": self.head})
+            with contextlib.suppress(UpstreamUnavailable):
+                await self._link.publish(f"$JS.API.CONSUMER.DELETE.{self._settings.stream}.{self._consumer.decode()}", b"")
+
+    async def _attach(self, start: Callable[[StreamInfo], int]) -> Tap:
+        """Make a consumer at ``head`` + 1, listen to it, pull."""
+        await self._link.wait_up(30)
+        settings = self._settings
+        info = await self._look()
+        if not self.identity:
+            self.identity = identity_of(settings.stream, info.created)
+            first = max(start(info), 1)
+            self._contiguity = Contiguity(first - 1)
+            self._goal = info.state.last_seq
+        self._contiguity.restart(info.state.first_seq)
+        self._made += 1
+        name = f"{settings.name}-{self._link.inbox.rpartition('.')[2]}-{self._made}"
+        self._consumer, self._inbox = name.encode(), f"{self._link.inbox}.f{self._made}"
+        self._broken, self._room = "", 0
+        self._heard_s = asyncio.get_running_loop().time()
+        tap = await self._link.tap(f"{self._inbox}.*", self._received)
+        config = {
+            "name": name,
+            "deliver_policy": "by_start_sequence",
+            "opt_start_seq": self.head + 1,
+            "ack_policy": "none",
+            "mem_storage": True,
+            "num_replicas": 1,
+            "inactive_threshold": 30_000_000_000,
+            "metadata": {"tidewire": "feed"},
+        }
+        body = {"stream_name": settings.stream, "config": config, "action": "create"}
+        try:
+            made = await self._api.call("CONSUMER.CREATE", f"{settings.stream}.{name}", body, ConsumerInfo)
+            if isinstance(made, ApiError):
+                raise UpstreamUnavailable(f"feed consumer: {made.description}")
+            if self.head >= self._goal:
+                self.caught_up.set()
+            await self._pull()
+        except BaseException:
+            await tap.close()
+            raise
+        return tap
+
+    async def _look(self) -> StreamInfo:
+        info = await self._api.stream_info(self._settings.stream)
+        if isinstance(info, ApiError):
+            raise UpstreamUnavailable(f"stream {self._settings.stream}: {info.description}")
+        identity = identity_of(self._settings.stream, info.created)
+        if self.identity and identity != self.identity:
+            raise StreamReplaced(f"stream {self._settings.stream} was made anew")
+        if self.identity and info.state.last_seq < self.head:
+            raise StreamReplaced(f"stream {self._settings.stream} fell back from {self.head} to {info.state.last_seq}")
+        return info
+
+    async def _follow(self) -> None:
+        """Keep pulling until something is wrong."""
+        settings, loop = self._settings, asyncio.get_running_loop()
+        probed_s, probed_head = loop.time(), self.head
+        while True:
+            self._wake.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(settings.heartbeat_s):
+                    await self._wake.wait()
+            now_s = loop.time()
+            if self._broken:
+                return
+            if not self._link.is_up:
+                self._broken = "connection lost"
+                return
+            if now_s - self._heard_s > settings.silent_s:
+                self._broken = "silent"
+                return
+            if self._room < settings.batch // 2:
+                await self._pull()
+            if now_s - probed_s >= settings.probe_s:
+                if probed_head == self.head:
+                    await self._probe()
+                probed_s, probed_head = now_s, self.head
+
+    async def _probe(self) -> None:
+        """Nothing came for a while: is the stream still ours, and is what it holds beyond ``head`` really gone?"""
+        head = self.head
+        info = await self._look()
+        last_seq = info.state.last_seq
+        if last_seq <= head:
+            return
+        found = await self._api.next_message(self._settings.stream, head + 1, ">")
+        if head != self.head:
+            return
+        if isinstance(found, ApiError):
+            if found.err_code == NO_MESSAGE:
+                # the newest events were deleted: nothing will ever be delivered up to here
+                again = await self._look()
+                if head == self.head and again.leader == info.leader:
+                    self._contiguity.first_seq = again.state.first_seq
+                    self._skip(last_seq)
+            return
+        self._broken = "stalled"
+
+    def _skip(self, last_seq: int) -> None:
+        hole = self._contiguity.gone_before(last_seq + 1)
+        assert hole is not None, "only a hole is skipped"
+        self._hole(hole)
+        self._contiguity.head = last_seq
+        self._reached()
+
+    async def _pull(self) -> None:
+        settings = self._settings
+        self._pulls += 1
+        self._room += settings.batch
+        body = {
+            "batch": settings.batch,
+            "expires": int(settings.expires_s * 1e9),
+            "idle_heartbeat": int(settings.heartbeat_s * 1e9),
+        }
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{settings.stream}.{self._consumer.decode()}"
+        await self._link.publish(subject, msgspec.json.encode(body), reply=f"{self._inbox}.{self._pulls}")
+
+    def _received(self, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
+        self._heard_s = asyncio.get_running_loop().time()
+        if not reply:
+            self._status(headers)
+            return
+        delivery = read_delivery(subject, reply, data, headers)
+        if delivery is None or delivery.consumer != self._consumer or self._broken:
+            return
+        self._room -= 1
+        event = delivery.event
+        judged = self._contiguity.step(event.seq, delivery.consumer_seq)
+        if isinstance(judged, Broken):
+            if judged is Broken.LOST:
+                self._broken = "delivery missing"
+                self._wake.set()
+            return
+        if judged is not None:
+            self._hole(judged)
+        if event.damaged or not is_well_formed(headers):
+            self.damaged += 1
+            log.warning("event with a damaged subject or header block", extra={"seq": event.seq})
+        self.pending = delivery.pending
+        self._deliver(event)
+        self._reached()
+        if self._room < self._settings.batch // 2:
+            self._wake.set()
+
+    def _reached(self) -> None:
+        if self.head >= self._goal:
+            self.caught_up.set()
+
+    def _status(self, headers: bytes) -> None:
+        status, description = status_of(headers)
+        if status == 100:
+            return
+        if status == 408:
+            self._room -= int(header_of(headers, "Nats-Pending-Messages") or self._settings.batch)
+        else:
+            self._broken = f"{status} {description}"
+        self._wake.set()

@@ -1,0 +1,341 @@
+"""Shell: one supervised NATS connection, rebuilt for ever until it is closed.
+
+nats-py is used for its wire protocol alone. Every subscription here is a *tap*: a plain function that the read loop calls with
+the raw bytes of a message, in the order in which they came, before anything is decoded. That is what keeps a subject, status
+line or header block that is not UTF-8 from ending nats-py's read loop, what makes a feed one ordered path, and what it costs
+least. ``_process_msg`` is the one private method that is overridden; ``tests/mesh/test_link.py`` pins it with the poisons.
+
+nats-py's own reconnecting is switched off: whatever ends a connection (end of file, refused or expired credentials, a dead read
+loop, a half-open socket) leads to the one path that builds a new one and taps again. A PING that gets no PONG is the proof of
+death; ``is_connected`` and ``flush()`` prove nothing.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import secrets
+import ssl
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from random import Random
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+
+from security.errors import UpstreamUnavailable
+from security.secret import Secret
+
+log = logging.getLogger(__name__)
+
+TapCallback = Callable[[bytes, bytes, bytes, bytes], None]
+"""What a tap calls: subject, reply, payload and header block (both may be empty), as they came."""
+
+
+class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where and as whom to connect. Files are read again at each attempt, so that renewed credentials are found."""
+
+    servers: tuple[str, ...] = ("nats://127.0.0.1:4222",)
+    """URLs without user and password; tried in turn."""
+    user: str | None = None
+    password: Secret | None = None
+    password_file: str | None = None
+    """Read at each attempt; wins over ``password``."""
+    credentials: str | None = None
+    """Path of a NATS credentials file."""
+    tls: ssl.SSLContext | None = None
+    """Context for ``tls://`` servers, from ``security.tls``."""
+    name: str = "tidewire"
+    """Shown by ``nats server report connections``."""
+    inbox_prefix: str = "_INBOX"
+    """First tokens of every answer subject; a prefix of its own per NATS user keeps answers private."""
+    connect_s: float = 5.0
+    """Seconds for one attempt to connect."""
+    heartbeat_s: float = 3.0
+    """Seconds between PINGs."""
+    dead_after_s: float = 8.0
+    """Seconds to wait for a PONG before the connection is given up; together with ``heartbeat_s`` below 15."""
+    backoff_max_s: float = 5.0
+    """Longest wait between attempts, in seconds; the first is at most 0.1."""
+
+
+class Reply(msgspec.Struct, frozen=True, gc=False):
+    """The answer to a request."""
+
+    payload: bytes
+    headers: bytes
+
+
+class _Client(Client):  # type: ignore[misc]  # nats-py's Client is untyped for subclassing
+    """nats-py's client, whose messages go to taps and nowhere else."""
+
+    def __init__(self, taps: Mapping[str, TapCallback]) -> None:
+        super().__init__()
+        self._taps = taps
+
+    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
+        sub = self._subs.get(sid)
+        tap = self._taps.get(sub.subject) if sub is not None else None
+        if tap is None:
+            return
+        try:
+            tap(bytes(subject), bytes(reply), data, headers or b"")
+        except Exception:  # the read loop is the top of this task: a bug in one tap must not deafen the others
+            log.exception("tap failed", extra={"tap": sub.subject})
+
+
+class Tap:
+    """A subscription that outlives connections. Close it when its messages are no longer wanted."""
+
+    def __init__(self, link: "Link", subject: str) -> None:
+        self._link = link
+        self.subject = subject
+
+    async def close(self) -> None:
+        """End the subscription; safe to repeat and while the connection is down."""
+        await self._link._untap(self.subject)
+
+
+class Link:
+    """A supervised connection to NATS.
+
+    ``changed`` holds functions that are called with True when a connection is up (taps are in place) and with False when it is
+    lost. All methods raise ``UpstreamUnavailable`` while there is no connection: nothing is queued for later.
+    """
+
+    def __init__(self, settings: LinkSettings) -> None:
+        self.settings = settings
+        self.changed: list[Callable[[bool], None]] = []
+        self.connects = 0
+        """How many connections have been made; more than one means reconnected."""
+        self.last_error = ""
+        """Kind of the newest failure, for logs and messages; never text from a peer that could hold a secret."""
+        self._taps: dict[str, TapCallback] = {}
+        self._subscriptions: dict[str, Any] = {}
+        self._client: _Client | None = None
+        self._up = asyncio.Event()
+        self._lost = asyncio.Event()
+        self._supervisor: asyncio.Task[None] | None = None
+        self._random = Random(secrets.randbits(64))  # noqa: S311  # spreads reconnects, keeps no secret
+        self._inbox = f"{settings.inbox_prefix}.{secrets.token_hex(8)}"
+        self._tokens = itertools.count(1)
+        self._answers: dict[bytes, asyncio.Future[Reply]] = {}
+        self._taps[f"{self._inbox}.r.*"] = self._answered
+
+    @property
+    def is_up(self) -> bool:
+        """Whether there is a connection that has not been found dead."""
+        return self._up.is_set()
+
+    @property
+    def inbox(self) -> str:
+        """The prefix of this link's own answer subjects; append tokens of your own (not ``r``)."""
+        return self._inbox
+
+    async def start(self, within_s: float | None = 10.0) -> None:
+        """Start supervising; return when connected.
+
+        Raises ``UpstreamUnavailable`` when that takes longer than ``within_s`` seconds, and stops. With None it returns
+        at once and goes on trying.
+        """
+        assert self._supervisor is None, "a link is started once"
+        self._supervisor = asyncio.create_task(self._supervise(), name="link")
+        if within_s is None:
+            return
+        try:
+            await self.wait_up(within_s)
+        except UpstreamUnavailable:
+            await self.close()
+            raise
+
+    async def wait_up(self, within_s: float) -> None:
+        """Return when there is a connection; raise ``UpstreamUnavailable`` after ``within_s`` seconds without one."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self._up.wait()
+        except TimeoutError:
+            servers = ", ".join(self.settings.servers)
+            raise UpstreamUnavailable(f"no connection to NATS at {servers} ({self.last_error or 'time-out'})") from None
+
+    async def close(self) -> None:
+        """Close for good; safe to repeat."""
+        if self._supervisor is not None:
+            self._supervisor.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._supervisor
+        await self._drop()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        await self.close()
+
+    async def publish(self, subject: str, payload: bytes, *, reply: str = "", headers: dict[str, str] | None = None) -> None:
+        """Hand a message to the connection. Returning says nothing about its arrival."""
+        client = self._client
+        if client is None or not self._up.is_set():
+            raise UpstreamUnavailable("no connection to NATS")
+        try:
+            await client.publish(subject, payload, reply=reply, headers=headers)
+        except (NatsError, OSError) as error:
+            raise UpstreamUnavailable(f"publish: {type(error).__name__}") from error
+
+    async def request(
+        self, subject: str, payload: bytes = b"", *, headers: dict[str, str] | None = None, timeout_s: float = 5.0
+    ) -> Reply:
+        """Publish and wait for the first answer.
+
+        Raises ``UpstreamUnavailable`` after ``timeout_s`` seconds, when nobody listens, or when the connection is lost: the
+        request may or may not have had its effect.
+        """
+        token = b"%d" % next(self._tokens)
+        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._answers[token] = answer
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self.publish(subject, payload, reply=f"{self._inbox}.r.{token.decode()}", headers=headers)
+                reply = await answer
+        except TimeoutError:
+            raise UpstreamUnavailable(f"no answer from {subject} within {timeout_s} s") from None
+        finally:
+            self._answers.pop(token, None)
+        if not reply.payload and reply.headers.startswith(b"NATS/1.0 503"):
+            raise UpstreamUnavailable(f"nobody answers {subject}")
+        return reply
+
+    async def tap(self, subject: str, callback: TapCallback) -> Tap:
+        """Call ``callback`` with every message on ``subject`` (a pattern), in order, until the tap is closed.
+
+        The callback runs inside the read loop: it must be quick and must not await. One tap a subject. While the connection
+        is down the tap is remembered and made when it is back; messages of the time between are not delivered.
+        """
+        assert subject not in self._taps, "one tap a subject"
+        self._taps[subject] = callback
+        if self._client is not None and self._up.is_set():
+            await self._subscribe(self._client, subject)
+        return Tap(self, subject)
+
+    async def _untap(self, subject: str) -> None:
+        self._taps.pop(subject, None)
+        subscription = self._subscriptions.pop(subject, None)
+        if subscription is not None:
+            with contextlib.suppress(NatsError, OSError):
+                await subscription.unsubscribe()
+
+    def _answered(self, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
+        del reply
+        answer = self._answers.get(subject[subject.rfind(b".") + 1 :])
+        if answer is not None and not answer.done():
+            answer.set_result(Reply(data, headers))
+
+    async def _subscribe(self, client: _Client, subject: str) -> None:
+        try:
+            self._subscriptions[subject] = await client.subscribe(subject)
+        except (NatsError, OSError) as error:
+            raise UpstreamUnavailable(f"subscribe: {type(error).__name__}") from error
+
+    async def _supervise(self) -> None:
+        failures = 0
+        for server in itertools.cycle(self.settings.servers):
+            try:
+                await self._connect(server)
+            except (NatsError, OSError, TimeoutError, ValueError, UpstreamUnavailable) as error:
+                failures += 1
+                self.last_error = type(error).__name__
+                log.warning("NATS connection failed", extra={"server": server, "error": self.last_error})
+                await self._drop()
+                longest = min(self.settings.backoff_max_s, 0.1 * 2 ** min(failures, 10))
+                await asyncio.sleep(self._random.uniform(0.02, longest))
+                continue
+            failures = 0
+            await self._watch()
+            log.warning("NATS connection lost", extra={"server": server, "error": self.last_error})
+            await self._drop()
+
+    async def _connect(self, server: str) -> None:
+        settings = self.settings
+        password = settings.password.reveal() if settings.password else None
+        if settings.password_file:
+            password = (await asyncio.to_thread(Path(settings.password_file).read_text)).strip()
+        self._lost.clear()
+        client = self._client = _Client(self._taps)
+        async with asyncio.timeout(settings.connect_s):
+            await client.connect(
+                server,
+                name=settings.name,
+                user=settings.user,
+                password=password,
+                user_credentials=settings.credentials,
+                tls=settings.tls,
+                allow_reconnect=False,
+                connect_timeout=settings.connect_s,
+                ping_interval=3600,  # ours is the heartbeat below
+                max_outstanding_pings=1_000_000,
+                inbox_prefix=settings.inbox_prefix,
+                error_cb=self._on_error,
+                closed_cb=self._on_closed,
+            )
+            for subject in list(self._taps):
+                await self._subscribe(client, subject)
+            await self._ping(client)
+        self.connects += 1
+        log.info("NATS connection up", extra={"server": server, "connects": self.connects})
+        self._up.set()
+        for callback in list(self.changed):
+            callback(True)  # noqa: FBT003
+
+    async def _watch(self) -> None:
+        """Return when the connection is lost or a PING stays unanswered."""
+        client = self._client
+        assert client is not None
+        while not self._lost.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.settings.heartbeat_s):
+                    await self._lost.wait()
+                    return
+            try:
+                async with asyncio.timeout(self.settings.dead_after_s):
+                    await self._ping(client)
+            except TimeoutError:
+                self.last_error = "no PONG"
+                return
+            except (NatsError, OSError) as error:
+                self.last_error = type(error).__name__
+                return
+
+    @staticmethod
+    async def _ping(client: _Client) -> None:
+        pong: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        await client._send_ping(pong)
+        await pong
+
+    async def _drop(self) -> None:
+        """Let go of the connection, tell everyone who waits for it."""
+        was_up = self._up.is_set()
+        self._up.clear()
+        client, self._client = self._client, None
+        self._subscriptions.clear()
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(UpstreamUnavailable("the connection to NATS was lost"))
+                answer.exception()  # a caller that has gone leaves nobody to read it
+        if was_up:
+            for callback in list(self.changed):
+                callback(False)  # noqa: FBT003
+        if client is not None:
+            with contextlib.suppress(Exception):  # a dead client may fail anywhere while it closes
+                async with asyncio.timeout(2):
+                    await client._close(Client.CLOSED, False)  # noqa: FBT003
+
+    async def _on_error(self, error: Exception) -> None:
+        self.last_error = type(error).__name__
+        # nats-server's text for a refused subject names the subject and nothing else; a refusal shows nowhere but here
+        log.warning("NATS reported an error", extra={"error": str(error) if "ermission" in str(error) else self.last_error})
+
+    async def _on_closed(self) -> None:
+        self._lost.set()
