@@ -1,0 +1,89 @@
+"""Pure: what fields of a configuration, each right by itself, must not say together."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from urllib.parse import urlsplit
+
+from gateway.config import Config, Issuer, Nats
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+"""Hosts that only this machine reaches."""
+
+Found = tuple[str, str]
+"""The path of a field, and what is wrong with it."""
+
+
+def contradictions(config: Config) -> Iterator[Found]:
+    """Each contradiction by the path of the field to change. A configuration without any can be served."""
+    yield from _listen(config)
+    yield from _nats(config.nats, is_production=config.profile == "production")
+    yield from _order(config)
+    if not config.issuers:
+        yield "issuers", "must name at least one issuer, or no client gets in; add [[issuers]] with name and jwks"
+    names = [issuer.name for issuer in config.issuers]
+    for place, issuer in enumerate(config.issuers):
+        if issuer.name in names[:place]:
+            yield f"issuers[{place}].name", "is another issuer's name, too; each issuer is named once"
+        yield from _issuer(issuer, f"issuers[{place}]")
+
+
+def _listen(config: Config) -> Iterator[Found]:
+    listen = config.listen
+    if listen.plain:
+        if config.profile == "production":
+            yield "listen.plain", 'must be false in profile "production"; name listen.certificate and listen.key'
+        elif listen.host not in LOOPBACK:
+            yield "listen.plain", f"must be false unless listen.host is one of {', '.join(sorted(LOOPBACK))}"
+    else:
+        for name, value in (("certificate", listen.certificate), ("key", listen.key)):
+            if value is None:
+                yield f"listen.{name}", "is missing; name a PEM file"
+    for place, origin in enumerate(listen.origins):
+        parts = urlsplit(origin)
+        if parts.scheme not in {"http", "https"} or not parts.netloc or origin != f"{parts.scheme}://{parts.netloc}":
+            yield f"listen.origins[{place}]", "must be scheme, host and port only, as https://shop.example"
+
+
+def _nats(nats: Nats, *, is_production: bool) -> Iterator[Found]:
+    for place, server in enumerate(nats.servers):
+        parts = urlsplit(server)
+        if parts.scheme not in {"nats", "tls"} or not parts.hostname:
+            yield f"nats.servers[{place}]", "must be a URL, as nats://127.0.0.1:4222 or tls://nats.example:4222"
+        elif "@" in parts.netloc:
+            yield f"nats.servers[{place}]", "must hold no user and password; use nats.user and nats.password_file"
+        elif is_production and parts.scheme != "tls":
+            yield f"nats.servers[{place}]", 'must be tls:// in profile "production"'
+    if (nats.user is None) != (nats.password_file is None):
+        yield ("nats.password_file" if nats.password_file is None else "nats.user"), "is missing; both or neither"
+    if nats.user is not None and nats.credentials_file is not None:
+        yield "nats.credentials_file", "must not be beside nats.user; choose one"
+    if (nats.certificate is None) != (nats.key is None):
+        yield ("nats.key" if nats.key is None else "nats.certificate"), "is missing; both or neither"
+
+
+def _order(config: Config) -> Iterator[Found]:
+    """Fields of which the first must not be above the second."""
+    window, limits, admission = config.window, config.limits, config.admission
+    pairs: tuple[tuple[str, int], ...] = (
+        ("window.messages", window.messages),
+        ("window.max_messages", window.max_messages),
+        ("window.bytes", window.bytes),
+        ("window.max_bytes", window.max_bytes),
+        ("admission.replays_per_tenant", admission.replays_per_tenant),
+        ("admission.replays", admission.replays),
+        ("limits.unauthenticated_per_address", limits.unauthenticated_per_address),
+        ("limits.unauthenticated", limits.unauthenticated),
+    )
+    for (low_name, low), (high_name, high) in list(pairwise(pairs))[::2]:
+        if low > high:
+            yield low_name, f"must be at most {high_name}, {high:,}; is {low:,}"
+
+
+def _issuer(issuer: Issuer, path: str) -> Iterator[Found]:
+    is_url = "://" in issuer.jwks
+    if is_url and not issuer.jwks.startswith("https://"):
+        yield f"{path}.jwks", "must be the path of a file, or a URL that starts with https://"
+    if not issuer.algorithms:
+        yield f"{path}.algorithms", "must name at least one"
+    if "HS256" in issuer.algorithms and (is_url or len(issuer.algorithms) > 1):
+        yield f"{path}.algorithms", "must be HS256 alone, with a JWKS file, or not hold HS256"
