@@ -77,20 +77,18 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
 
     name: Name = "EVENTS"
     """The stream's name."""
-    subjects: Annotated[tuple[Text, ...], Meta(min_length=1, max_length=128)] = ("orders.>",)
+    subjects: Annotated[tuple[Text, ...], Meta(min_length=1, max_length=128)] = ("orders.>", "events.>")
     """1 to 128 patterns whose messages are events; published elsewhere is stored nowhere."""
-    replicas: Annotated[int, Meta(ge=1, le=5)] = 1
-    """Servers that hold a copy of each event, 1 to 5; with 3, one may fail without loss."""
+    replicas: Literal[1, 3, 5] = 1
+    """Servers that hold a copy of each event, 1, 3 or 5; with 3, one may fail without loss."""
     max_age_s: Annotated[int, Meta(ge=60, le=3_650 * DAY_S)] = 7 * DAY_S
     """Seconds until an event expires, 60 to ten years, a week by default; who was away longer gets a ``gap``."""
     max_bytes: Annotated[int, Meta(ge=-1)] = -1
     """Bytes after which the oldest events go, -1 for no limit; what a parked session misses by it is told by a
     ``gap``.
     """
-    max_consumers: Annotated[int, Meta(ge=-1, le=10_000_000)] = -1
-    """Consumers the stream takes, -1 for no limit; at the limit no further session gets a durable and connects get
-    4006.
-    """
+    max_consumers: Annotated[int, Meta(ge=-1, le=10_000_000)] = 100_000
+    """Consumers the stream takes, -1 for no limit; at the limit a session without a durable cannot replay and gets 4006."""
     duplicate_window_s: Annotated[int, Meta(ge=1, le=3_600)] = 120
     """Seconds in which a message id seen before is not stored again, 1 to 3,600; a later retry is a second event."""
 
@@ -100,8 +98,8 @@ class Cursors(msgspec.Struct, frozen=True, kw_only=True):
 
     bucket: Name = "cursors"
     """The bucket's name; its stream is ``KV_`` and the name."""
-    replicas: Annotated[int, Meta(ge=1, le=5)] = 1
-    """Servers that hold a copy of each cursor, 1 to 5."""
+    replicas: Literal[1, 3, 5] = 1
+    """Servers that hold a copy of each cursor, 1, 3 or 5."""
     session_idle_s: Annotated[int, Meta(ge=60, le=3_650 * DAY_S)] = 30 * DAY_S
     """Seconds after its last sign of life until a session ends, 60 to ten years, 30 days by default; it then starts
     fresh.

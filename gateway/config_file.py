@@ -4,11 +4,10 @@ import stat
 import tomllib
 from pathlib import Path
 
-from security.secret import Secret
-
 from gateway.config import Config, Nats
 from gateway.config_parse import parse
 from security.errors import ConfigurationError
+from security.secret import Secret
 
 MAX_FILE_BYTES = 1_048_576
 """A larger configuration or secret file is not read: it was named by mistake."""

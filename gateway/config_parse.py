@@ -115,9 +115,9 @@ class _Reader:
         )
 
     def _choice(self, kind: inspect.LiteralType, value: object, path: str) -> object:
-        if isinstance(value, str) and value in kind.values:
+        if isinstance(value, str | int) and not isinstance(value, bool) and value in kind.values:
             return value
-        choices = " or ".join(f'"{choice}"' for choice in kind.values)
+        choices = " or ".join(f'"{choice}"' if isinstance(choice, str) else str(choice) for choice in kind.values)
         near = f'; is "{value}"' if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_-]{1,16}", value) else ""
         return self._wrong(path, f"must be {choices}{near}")
 

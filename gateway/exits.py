@@ -1,0 +1,31 @@
+"""Pure: exit codes of every command."""
+
+from enum import IntEnum
+
+from security.errors import ConfigurationError, UpstreamUnavailable
+
+
+class Exit(IntEnum):
+    """What a script can learn from how a command ended."""
+
+    DONE = 0
+    """Done; for a server: drained."""
+    FAILED = 1
+    """Something else went wrong; the message says what."""
+    USAGE = 2
+    """The command line or the configuration is wrong: a person must act."""
+    REFUSED = 3
+    """The other side said no: token, permission."""
+    UNREACHABLE = 4
+    """NATS or the gateway could not be reached: try again later."""
+
+
+def exit_code(error: BaseException) -> Exit:
+    """The exit code that a failure ends a command with."""
+    match error:
+        case ConfigurationError():
+            return Exit.USAGE
+        case UpstreamUnavailable():
+            return Exit.UNREACHABLE
+        case _:
+            return Exit.FAILED

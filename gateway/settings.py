@@ -1,0 +1,38 @@
+"""Pure: what the floors below are told, taken out of the configuration."""
+
+import ssl
+
+from gateway.config import Config, Nats
+from mesh.link import LinkSettings
+from mesh.topology import BucketSpec, StreamSpec, Topology
+
+
+def topology(config: Config) -> Topology:
+    """The streams and buckets as the configuration wants them."""
+    stream, cursors = config.stream, config.cursors
+    return Topology(
+        events=StreamSpec(
+            name=stream.name,
+            subjects=stream.subjects,
+            max_age_s=stream.max_age_s,
+            max_bytes=stream.max_bytes,
+            max_msg_bytes=config.limits.payload_bytes,
+            max_consumers=stream.max_consumers,
+            duplicate_window_s=stream.duplicate_window_s,
+            replicas=stream.replicas,
+        ),
+        cursors=BucketSpec(name=cursors.bucket, max_age_s=cursors.session_idle_s, replicas=cursors.replicas),
+    )
+
+
+def link_settings(nats: Nats, *, name: str, tls: ssl.SSLContext | None = None) -> LinkSettings:
+    """How to connect to NATS as ``[nats]`` says; ``tls`` is the context for ``tls://`` servers."""
+    return LinkSettings(
+        servers=nats.servers,
+        user=nats.user,
+        password_file=nats.password_file,
+        credentials=nats.credentials_file,
+        tls=tls,
+        name=name,
+        inbox_prefix=nats.inbox_prefix,
+    )
