@@ -1,0 +1,133 @@
+"""The docs are true as far as a program can tell: links, commands, settings, metrics, clauses."""
+
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from gateway.config import Config
+from tests.repo.pages import anchors, citations, clauses, links, resolves, uncited
+from tests.repo.sources import ROOT, files, modules, name_of
+
+OPERATIONS = ROOT / "docs" / "operations.md"
+README = ROOT / "README.md"
+METRIC = re.compile(r"\btidewire_[a-z0-9_]+\b")
+# The SDK's package and the name of the distribution look like metrics and are none.
+NO_METRICS = {"tidewire_client"}
+# prometheus-client appends these to what the code names.
+SUFFIXES = ("_total", "_bucket", "_sum", "_count", "_created")
+
+
+def settings(struct: type[msgspec.Struct] = Config, section: str = "") -> Iterator[str]:
+    """Yield every configuration field by its path, as TOML writes it: ``limits.frame_bytes``."""
+    for field in msgspec.structs.fields(struct):
+        path = f"{section}{field.encode_name}"
+        inner = [t for t in (field.type, *getattr(field.type, "__args__", ())) if isinstance(t, type)]
+        nested = [t for t in inner if issubclass(t, msgspec.Struct)]
+        if nested:
+            yield from settings(nested[0], f"{path}.")
+        else:
+            yield path
+
+
+def documented_settings() -> set[str]:
+    """Return the settings that the operator's page has a row or a line for."""
+    return set(re.findall(r"^\| `([a-z_.]+)` \|", OPERATIONS.read_text(encoding="utf-8"), flags=re.MULTILINE))
+
+
+def stem(metric: str) -> str:
+    """Return a metric's name without what the exposition format appends."""
+    for suffix in SUFFIXES:
+        metric = metric.removesuffix(suffix)
+    return metric
+
+
+def metrics_of(paths: Iterator[Path] | tuple[Path, ...]) -> set[str]:
+    """Return the metrics that files name, without suffixes."""
+    named = {name for path in paths for name in METRIC.findall(path.read_text(encoding="utf-8"))}
+    return {stem(name) for name in named - NO_METRICS}
+
+
+def commands() -> set[str]:
+    """Return the subcommands of ``tidewire``."""
+    return set(importlib.import_module("gateway.cli").main.commands)
+
+
+def test_every_link_leads_somewhere() -> None:
+    pages = files(".md")
+    assert README in pages
+    assert [f"{name_of(page)}: {link}" for page in pages for link in links(page) if not resolves(page, link)] == []
+
+
+def test_a_broken_link_is_seen() -> None:
+    assert not resolves(README, "docs/no-such-page.md")
+    assert not resolves(README, "docs/protocol.md#no-such-heading")
+    assert not resolves(README, "../elsewhere.md")
+    assert resolves(README, "docs/protocol.md#3-close-codes")
+    assert "3-close-codes" in anchors(ROOT / "docs" / "protocol.md")
+
+
+def test_make_commands_in_the_docs_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    named = {
+        (name_of(page), target)
+        for page in files(".md")
+        for target in re.findall(r"(?:^|`)make ([a-z]+)", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    }
+    assert {("README.md", "up"), ("README.md", "test")} <= named
+    assert {(page, target) for page, target in named if target not in targets} == set()
+
+
+def test_tidewire_commands_in_the_docs_exist() -> None:
+    named = {
+        (name_of(page), command)
+        for page in files(".md")
+        for command in re.findall(
+            r"(?:^|`|bin/)tidewire ([a-z]+)", page.read_text(encoding="utf-8"), flags=re.MULTILINE
+        )
+    }
+    assert named
+    known = commands()
+    assert {(page, command) for page, command in named if command not in known} == set()
+
+
+def test_every_setting_is_documented_and_nothing_else() -> None:
+    assert documented_settings() == set(settings())
+
+
+def test_every_metric_is_documented_and_nothing_else() -> None:
+    in_code = metrics_of(path for path in modules() if not name_of(path).startswith("clients/"))
+    assert metrics_of((OPERATIONS,)) == in_code
+
+
+def test_the_changelog_has_unreleased_on_top() -> None:
+    headings = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert headings[0] in {"Unreleased", "[Unreleased]"}
+
+
+def test_each_decision_has_its_five_parts() -> None:
+    pages = [path for path in files(".md") if name_of(path).startswith("docs/decisions/")]
+    assert pages
+    parts = ["question", "decision", "because", "rejected", "what-would-change-our-mind"]
+    assert [name_of(path) for path in pages if not anchors(path).issuperset(parts)] == []
+    assert [path.name[:4] for path in pages] == [f"{n:04}" for n in range(1, len(pages) + 1)]
+
+
+def test_every_clause_has_an_id_of_its_own() -> None:
+    ids = clauses()
+    assert len(ids) > 50
+    assert len(set(ids)) == len(ids)
+    numbers = [tuple(int(number) for number in clause[1:].split(".")) for clause in ids]
+    assert numbers == sorted(numbers)
+
+
+def test_every_cited_clause_exists() -> None:
+    cited = citations("security/", "mesh/", "replay/", "gateway/", "clients/", "tests/", "docs/", "examples/", "README")
+    known = set(clauses())
+    assert {clause: sorted(paths) for clause, paths in cited.items() if clause not in known} == {}
+
+
+def test_clauses_without_a_test_can_be_listed() -> None:
+    assert set(uncited()) <= set(clauses())
