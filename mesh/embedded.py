@@ -119,11 +119,11 @@ class EmbeddedServer:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._passwords = _passwords(folder / "nats-users.json")
         lock = await self._take_lock()
-        for stale in folder.glob("*.ports"):
-            stale.unlink()
-        log_from = self.log_file.stat().st_size if self.log_file.exists() else 0
         try:
             try:
+                for stale in folder.glob("*.ports"):
+                    stale.unlink()
+                log_from = self.log_file.stat().st_size if self.log_file.exists() else 0
                 await self._spawn(binary, config, lock)
             finally:
                 os.close(lock)  # the child has it now, and alone: the store is free again when it ends, however it ends
