@@ -66,7 +66,8 @@ class Puller:
         ``UpstreamUnavailable`` when the consumer does not answer; what had arrived by then is dropped (RESET brings it again).
         """
         key = consumer.encode()
-        assert key not in self._by_consumer, "one pull a consumer at a time"
+        if key in self._by_consumer:  # its session was parked and is coming back at this moment
+            raise UpstreamUnavailable(f"consumer {consumer} is being read")
         token = b"%d" % next(self._tokens)
         pull = _Pull(batch, asyncio.get_running_loop().create_future())
         self._by_consumer[key] = self._by_token[token] = pull

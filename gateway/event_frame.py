@@ -1,0 +1,90 @@
+"""Pure: an event as the client gets it (PROTOCOL 2.2), encoded once per encoding and kept with the event.
+
+``data`` is the published payload as it is when that is strict JSON, so it is embedded, not encoded again. Anything
+else travels
+as bytes. The replayed form differs by one member behind ``type``, so it is spliced in and not kept.
+"""
+
+import base64
+import datetime
+from typing import Any
+
+import msgspec
+
+from gateway.frames import JSON
+from mesh.event import MESSAGE_ID, StoredEvent, header_of, headers_of
+from security.strict_json import depth_exceeds
+
+DATA_DEPTH = 64
+"""Deeper payloads travel as bytes: many JSON readers refuse or crash on them."""
+
+_JSON_START = b'{"type":"event",'
+_JSON_REPLAY = _JSON_START + b'"replay":true,'
+_TYPE = msgspec.msgpack.encode("type") + msgspec.msgpack.encode("event")
+_MSGPACK_REPLAY = _TYPE + msgspec.msgpack.encode("replay") + b"\xc3"
+_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_NOT_JSON = object()
+
+
+def event_frame(event: StoredEvent, encoding: str, *, replay: bool) -> bytes:
+    """The encoded frame; made on first use, then the same bytes for every session."""
+    frame = event.frames.get(encoding)
+    if frame is None:
+        frame = event.frames[encoding] = _encode_json(event) if encoding == JSON else _encode_msgpack(event)
+    if not replay:
+        return frame
+    if encoding == JSON:
+        return _JSON_REPLAY + frame[len(_JSON_START) :]
+    return bytes((frame[0] + 1,)) + _MSGPACK_REPLAY + frame[1 + len(_TYPE) :]
+
+
+def timestamp(time_ns: int) -> str:
+    """RFC 3339, UTC, as many digits of the second as are not zero."""
+    seconds, ns = divmod(time_ns, 1_000_000_000)
+    text = datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{text}.{ns:09d}".rstrip("0").rstrip(".") + "Z"
+
+
+def read_payload(payload: bytes) -> Any:
+    """The payload's value, or ``_NOT_JSON``: strict, and read in full, since a client must be able to do the same."""
+    if depth_exceeds(payload, DATA_DEPTH):
+        return _NOT_JSON
+    try:
+        return msgspec.json.decode(payload)
+    except _ERRORS:
+        return _NOT_JSON
+
+
+def _envelope(event: StoredEvent) -> dict[str, Any]:
+    envelope: dict[str, Any] = {
+        "type": "event",
+        "seq": event.seq,
+        "subject": event.subject,
+        "time": timestamp(event.time_ns),
+    }
+    if event.header_block:
+        message_id = header_of(event.header_block, MESSAGE_ID)
+        if message_id is not None:
+            envelope["id"] = message_id
+        headers = {
+            name: value for name, value in reversed(headers_of(event.header_block)) if not name.startswith("Nats-")
+        }
+        if headers:
+            envelope["headers"] = headers
+    return envelope
+
+
+def _encode_json(event: StoredEvent) -> bytes:
+    start = msgspec.json.encode(_envelope(event))[:-1]
+    if read_payload(event.payload) is _NOT_JSON:
+        return start + b',"data_b64":"' + base64.b64encode(event.payload) + b'"}'
+    return start + b',"data":' + event.payload + b"}"
+
+
+def _encode_msgpack(event: StoredEvent) -> bytes:
+    envelope = _envelope(event)
+    value = read_payload(event.payload)
+    try:
+        return msgspec.msgpack.encode(envelope | {"data": event.payload if value is _NOT_JSON else value})
+    except OverflowError:  # an integer beyond 64 bits has no MessagePack form
+        return msgspec.msgpack.encode(envelope | {"data": event.payload})

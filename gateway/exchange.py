@@ -1,0 +1,128 @@
+"""Shell: where events meet sessions: feed in, recent window, hub, sessions out; one clock and one flush for all.
+
+Everything here runs in the event loop and awaits nothing: between the feed's callback and a session's outbox there is no gap in
+which something could be missed.
+"""
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from gateway.hub import Hub
+from gateway.timers import Timers
+from mesh.contiguity import Hole
+from mesh.event import StoredEvent
+from replay.recent import RecentWindow
+
+if TYPE_CHECKING:
+    from gateway.connection import Connection
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.25
+"""How often the clock looks for what is due, in seconds."""
+REFRESH_S = 5.0
+"""How often cursors of quiet sessions are looked at, in seconds."""
+
+
+class Exchange:
+    """The recent window and everyone connected."""
+
+    def __init__(self, recent: RecentWindow, identity: str) -> None:
+        self.recent = recent
+        self.identity = identity
+        self.hub: Hub[Connection] = Hub()
+        self.by_key: dict[str, Connection] = {}
+        self.timers = Timers()
+        self.events_in = 0
+        self.holes = 0
+        self._dirty: dict[Connection, None] = {}
+        self._behind: dict[Connection, None] = {}
+        self._flush_due = False
+        self._loop = asyncio.get_running_loop()
+
+    def deliver(self, event: StoredEvent) -> None:
+        """The feed's next event: into the recent window and to every live session that matches."""
+        self.events_in += 1
+        self.recent.append(event)
+        for connection in self.hub.match(event.subject):
+            if connection.session.offer(event):
+                self._dirty[connection] = None
+        self._flush_soon()
+
+    def hole(self, hole: Hole) -> None:
+        """The feed met a hole in the stream."""
+        self.holes += 1
+        log.warning("hole in the stream", extra={"after": hole.after, "before": hole.before, "reason": hole.reason})
+        self.recent.skip(hole)
+        for connection in self.by_key.values():
+            connection.session.skip(hole)
+            self._dirty[connection] = None
+        self._flush_soon()
+
+    def attach(self, connection: "Connection") -> None:
+        """Register a session: from here on everything after the feed's position reaches it."""
+        self.by_key[connection.key] = connection
+        for pattern in connection.session.interest.since:
+            self.hub.hold(pattern, connection)
+
+    def detach(self, connection: "Connection") -> None:
+        """Forget a session; safe to repeat."""
+        if not connection.is_attached:
+            return
+        connection.is_attached = False
+        for pattern in connection.held:
+            self.hub.release(pattern, connection)
+        connection.held.clear()
+        self._dirty.pop(connection, None)
+        self._behind.pop(connection, None)
+        self.timers.forget(connection.session)
+        if self.by_key.get(connection.key) is connection:
+            del self.by_key[connection.key]
+
+    def touch(self, connection: "Connection") -> None:
+        """The session may wait for the feed or for an earlier time than before."""
+        self.timers.watch(connection.session)
+        if connection.session.waits_for_feed:
+            self._behind[connection] = None
+
+    async def run(self) -> None:
+        """The clock: pings, expiries, retries; and now and then the cursors of quiet sessions."""
+        refreshed_s = self._loop.time()
+        while True:
+            await asyncio.sleep(TICK_S)
+            now_s, unix_s = self._loop.time(), time.time()
+            for session in self.timers.due(now_s):
+                connection = session.owner
+                connection.perform(session.tick(now_s, unix_s))
+            if now_s - refreshed_s >= REFRESH_S:
+                refreshed_s = now_s
+                self._refresh_cursors()
+
+    def _refresh_cursors(self) -> None:
+        """Write down anew where quiet sessions stand before the recent window moves past what is stored.
+
+        Else a session that got nothing for hours would need its durable after a cut of a second.
+        """
+        half = (self.recent.floor + self.recent.head) // 2
+        for connection in self.by_key.values():
+            cursor = connection.cursor
+            if cursor.saved_through < half and connection.session.through > cursor.saved_through:
+                connection.save_soon()
+
+    def _flush_soon(self) -> None:
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        dirty, self._dirty = self._dirty, {}
+        unix_s = time.time()
+        for connection in dirty:
+            connection.flush(unix_s)
+        if self._behind:
+            behind, self._behind = self._behind, {}
+            for connection in behind:
+                connection.perform(connection.session.pump())

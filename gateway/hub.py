@@ -1,0 +1,88 @@
+"""Pure: which live session holds which pattern, and who matches a subject.
+
+A tree of tokens: looking a subject up costs its tokens, not the number of sessions.
+"""
+
+from typing import Generic, TypeVar
+
+S = TypeVar("S")
+
+
+class _Node(Generic[S]):
+    __slots__ = ("children", "holders", "tail")
+
+    def __init__(self) -> None:
+        self.children: dict[str, _Node[S]] = {}
+        self.holders: dict[S, None] = {}  # a dict keeps the order of joining: runs repeat
+        self.tail: dict[S, None] = {}
+        """Those whose pattern ends here with ``>``."""
+
+    def is_empty(self) -> bool:
+        return not (self.children or self.holders or self.tail)
+
+
+class Hub(Generic[S]):
+    """Who holds what. A holder is any hashable object, here a connection."""
+
+    def __init__(self) -> None:
+        self._root: _Node[S] = _Node()
+        self.held = 0
+        """How many (holder, pattern) pairs there are."""
+
+    def hold(self, pattern: str, holder: S) -> None:
+        """Add a holder of a pattern; each pair is added once."""
+        node = self._root
+        tokens = pattern.split(".")
+        is_tail = tokens[-1] == ">"
+        for token in tokens[:-1] if is_tail else tokens:
+            child = node.children.get(token)
+            if child is None:
+                child = node.children[token] = _Node()
+            node = child
+        holders = node.tail if is_tail else node.holders
+        assert holder not in holders, "a pattern is held once"
+        holders[holder] = None
+        self.held += 1
+
+    def release(self, pattern: str, holder: S) -> None:
+        """Remove a holder of a pattern that it holds."""
+        path: list[tuple[_Node[S], str]] = []
+        node = self._root
+        tokens = pattern.split(".")
+        is_tail = tokens[-1] == ">"
+        for token in tokens[:-1] if is_tail else tokens:
+            path.append((node, token))
+            node = node.children[token]
+        del (node.tail if is_tail else node.holders)[holder]
+        self.held -= 1
+        for parent, token in reversed(path):
+            if not parent.children[token].is_empty():
+                return
+            del parent.children[token]
+
+    def match(self, subject: str) -> dict[S, None]:
+        """Everyone with a pattern that matches, each once. The result is not to be changed."""
+        found: list[dict[S, None]] = []
+        tokens = subject.split(".")
+        nodes = [self._root]
+        for token in tokens:
+            following: list[_Node[S]] = []
+            for node in nodes:
+                if node.tail:
+                    found.append(node.tail)
+                child = node.children.get(token)
+                if child is not None:
+                    following.append(child)
+                child = node.children.get("*")
+                if child is not None:
+                    following.append(child)
+            nodes = following
+            if not nodes:
+                break
+        found.extend(node.holders for node in nodes if node.holders)
+        if len(found) == 1:
+            return found[0]
+        merged: dict[S, None] = {}
+        for holders in found:
+            merged |= holders
+        return merged

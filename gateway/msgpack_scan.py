@@ -1,0 +1,102 @@
+"""Pure: what msgspec does not tell of a MessagePack message from a stranger: its depth, and repeated keys."""
+
+_FIXED = {
+    0xC0: 0,
+    0xC2: 0,
+    0xC3: 0,
+    0xCA: 4,
+    0xCB: 8,
+    0xCC: 1,
+    0xCD: 2,
+    0xCE: 4,
+    0xCF: 8,
+    0xD0: 1,
+    0xD1: 2,
+    0xD2: 4,
+    0xD3: 8,
+}
+_FIXED |= {0xD4: 2, 0xD5: 3, 0xD6: 5, 0xD7: 9, 0xD8: 17}
+_SIZED = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}
+_EXTENSION = {0xC7: 1, 0xC8: 2, 0xC9: 4}
+_ARRAYS = {0xDC: 2, 0xDD: 4}
+_MAPS = {0xDE: 2, 0xDF: 4}
+
+
+class _Bad(Exception):
+    pass
+
+
+def scan(message: bytes, depth_most: int) -> str:
+    """What is wrong, in fixed words (``depth``, ``duplicate keys``, ``not decodable``), or empty.
+
+    Walks the message once without recursion; nothing is decoded but map keys. Format: the MessagePack specification.
+    """
+    try:
+        return _walk(message, depth_most)
+    except _Bad:
+        return "not decodable"
+
+
+def _walk(message: bytes, depth_most: int) -> str:
+    at = 0
+    open_items: list[tuple[int, set[bytes] | None]] = [(1, None)]
+    while open_items:
+        left, keys = open_items.pop()
+        if left == 0:
+            continue
+        open_items.append((left - 1, keys))
+        start = at
+        at, members, is_map = _item(message, at)
+        if keys is not None and left % 2 == 0:  # a map's items alternate: key, value
+            key = message[start:at]
+            if members:
+                return "not decodable"
+            if key in keys:
+                return "duplicate keys"
+            keys.add(key)
+        if members or is_map:
+            if len(open_items) > depth_most:
+                return "depth"
+            open_items.append((members, set() if is_map else None))
+    return "" if at == len(message) else "not decodable"
+
+
+def _item(message: bytes, at: int) -> tuple[int, int, bool]:
+    """The end of an item's own bytes, how many items it holds, whether it is a map."""
+    if at >= len(message):
+        raise _Bad
+    first = message[at]
+    at += 1
+    if first <= 0x7F or first >= 0xE0:
+        return at, 0, False
+    if first <= 0x8F:
+        return at, 2 * (first & 0x0F), True
+    if first <= 0x9F:
+        return at, first & 0x0F, False
+    if first <= 0xBF:
+        return _end(message, at, first & 0x1F), 0, False
+    if first in _FIXED:
+        return _end(message, at, _FIXED[first]), 0, False
+    for table, extra in ((_SIZED, 0), (_EXTENSION, 1)):
+        if first in table:
+            width = table[first]
+            return _end(message, at + width, _number(message, at, width) + extra), 0, False
+    for table, is_map in ((_ARRAYS, False), (_MAPS, True)):
+        if first in table:
+            width = table[first]
+            count = _number(message, at, width)
+            if count > len(message):  # each item takes a byte at least
+                raise _Bad
+            return at + width, count * 2 if is_map else count, is_map
+    raise _Bad
+
+
+def _number(message: bytes, at: int, width: int) -> int:
+    _end(message, at, width)
+    return int.from_bytes(message[at : at + width])
+
+
+def _end(message: bytes, at: int, size: int) -> int:
+    if at + size > len(message):
+        raise _Bad
+    return at + size

@@ -1,0 +1,440 @@
+"""Pure: one connected session, from welcome to close. Frames, events, answers and time in; frames and effects out.
+
+Three rules carry everything.
+
+*One position.* A session that is not live has ``position``: everything due up to it was sent. While live the position is the
+feed's; it is written down only when the session stops being live.
+
+*The recent window is the queue.* A live session gets each matching event as the feed brings it. When it cannot take one (its
+window is full, or its socket is), nothing is queued for it: it notes the position before that event and is lagging. From there it
+reads on, from the recent window or, when that has moved past it, from its durable consumer, at the pace of its own
+acknowledgements. When it has read all there is, it is live again.
+
+*Nothing moves the cursor but an ack.* ``acked`` is what the client said it has processed. ``through`` is where a replay would
+begin: nothing due lies unprocessed below it.
+
+::
+
+    connect --> REPLAYING --(read everything)--> LIVE --(cannot take one)--> LAGGING --(read everything)--> LIVE
+                     any of them --(close)--> ENDED (parked: cursor and durable wait)
+
+Time: ``now_s`` is monotonic seconds, ``unix_s`` wall time. The shell calls ``tick`` when ``due_s`` has come; one clock serves
+all sessions. Frames for the client gather in ``outbox``; the shell writes them with ``take``.
+"""
+
+import enum
+from collections import deque
+
+import msgspec
+
+from gateway import close_codes, frames
+from gateway.access import grant
+from gateway.effects import Close, Effect, Hold, PumpAgain, ReadDurable, Release, Save, VerifyToken
+from gateway.event_frame import event_frame, timestamp
+from mesh.contiguity import Hole
+from mesh.event import StoredEvent
+from replay.catchup import Failed, Read
+from replay.opening import Opening
+from replay.recent import RecentWindow
+from security.permissions import Permissions
+from security.tokens import Claims
+
+CHUNK = 256
+"""Most events that one session sends in one turn of the loop while it catches up."""
+READ_RETRY_S = (0.2, 5.0)
+"""First and longest wait after a durable read failed, in seconds; doubled each time."""
+MESSAGE_OVERHEAD_BYTES = 256
+"""What nats-server counts beside the payload when it applies ``max_bytes``: subjects and headers, about."""
+
+
+class Phase(enum.Enum):
+    """Where a session stands; a session without a connection is parked and has no object here."""
+
+    REPLAYING = "replaying"
+    LIVE = "live"
+    LAGGING = "lagging"
+    ENDED = "ended"
+
+
+class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits of one session; see ``gateway.config`` for meaning and range."""
+
+    ping_every_s: float = 25.0
+    ping_answer_s: float = 10.0
+    window_messages: int = 1_000
+    window_bytes: int = 1_048_576
+    subscriptions: int = 128
+    batch_events: int = 500
+    expiring_s: float = 60.0
+    """Seconds before the token's end at which the client is told; half of what is left for shorter tokens."""
+
+
+class Session:
+    """The protocol of one connection after its ``connect`` was accepted."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        stream: str,
+        encoding: str,
+        opening: Opening,
+        claims: Claims,
+        denied: list[str],
+        settings: SessionSettings,
+        recent: RecentWindow,
+        now_s: float,
+        unix_s: float,
+    ) -> None:
+        self.name = name
+        self.stream = stream
+        self.encoding = encoding
+        self.interest = opening.interest
+        self.phase = Phase.REPLAYING
+        self.position = opening.position
+        self.acked = opening.acked
+        self.told = max(opening.acked, opening.position)
+        self.outbox: list[bytes] = []
+        self.events_sent = 0
+        self.events_replayed = 0
+        self.is_blocked = False
+        self.is_reading = False
+        self.expires_at = claims.expires_at
+        self._recent = recent
+        self._opening = opening
+        self._denied = denied
+        self._settings = settings
+        self._outstanding: deque[tuple[int, int]] = deque()
+        self._outstanding_bytes = 0
+        self._through = opening.position
+        self._heard_s = now_s
+        self._pinged = False
+        self._read_failures = 0
+        self._retry_s: float | None = None
+        self._expiring_s: float | None = None
+        self._expires_s = now_s
+        self._set_expiry(claims.expires_at, now_s, unix_s)
+        self.due_s = self._next_due()
+
+    # --- opening -------------------------------------------------------------------------------------------------------
+
+    def start(self) -> list[Effect]:
+        """Welcome the client, tell what is known to be lost, and begin to replay."""
+        opening, settings, recent = self._opening, self._settings, self._recent
+        outcome, pending, oldest = opening.outcome, None, None
+        if recent.reaches_back_to(self.position):
+            pending, oldest = recent.pending(self.position, self.interest)
+            if outcome == "resumed" and self.interest.since and recent.holes(self.position, recent.head):
+                outcome = "gap"
+        welcome = frames.Welcome(
+            session=self.name,
+            stream=self.stream,
+            outcome=outcome,
+            from_=self.position,
+            pending=pending,
+            oldest=timestamp(oldest.time_ns) if oldest is not None else msgspec.UNSET,
+            expires=self.expires_at,
+            ping=settings.ping_every_s,
+            window=frames.Window(settings.window_messages, settings.window_bytes),
+            subjects=list(self.interest.since),
+            denied=self._denied or msgspec.UNSET,
+        )
+        self._say(welcome)
+        if opening.gap is not None:
+            self._say(frames.Gap(opening.gap.after, opening.gap.before, opening.gap.reason))
+        return self.pump()
+
+    # --- events --------------------------------------------------------------------------------------------------------
+
+    def offer(self, event: StoredEvent) -> bool:
+        """Take the feed's next matching event; True when it went into the outbox. The hot path."""
+        if self.phase is not Phase.LIVE:
+            return False
+        if not self._send(event, replay=False):
+            self.position = event.seq - 1
+            self.phase = Phase.LAGGING
+            return False
+        return True
+
+    def skip(self, hole: Hole) -> None:
+        """The feed met a hole: a live session is told at once, any other meets it as it reads on."""
+        if self.phase is Phase.LIVE and self.interest.since:
+            self._say(frames.Gap(hole.after, hole.before, hole.reason))
+            self.told = max(self.told, hole.before - 1)
+
+    def pump(self) -> list[Effect]:
+        """Read on, if not live: what the recent window has, or a request for the durable."""
+        recent = self._recent
+        if self.phase in (Phase.LIVE, Phase.ENDED) or self.is_reading or self._retry_s is not None:
+            return []
+        if self.waits_for_feed or not self._has_room():
+            return []  # the feed, the client's ack or the socket calls again
+        self.position = self.interest.start_after(self.position, recent.head)
+        if not recent.reaches_back_to(self.position):
+            return [self._ask_durable()]
+        most = min(CHUNK, self._settings.window_messages - len(self._outstanding))
+        found = recent.read(self.position, self.interest, most)
+        if not self._send_all(found.events, found.holes, found.reached):
+            return []
+        if self.position == recent.head:
+            self._go_live()
+            return []
+        return [PumpAgain()] if self._has_room() else []
+
+    @property
+    def waits_for_feed(self) -> bool:
+        """Whether the client has seen more of the stream, on another gateway, than this one's feed has read."""
+        if self.phase in (Phase.LIVE, Phase.ENDED):
+            return False
+        return max(self.position, max(self.interest.since.values(), default=0)) > self._recent.head
+
+    def read(self, result: Read | Failed, now_s: float) -> list[Effect]:
+        """The durable's answer."""
+        self.is_reading = False
+        if self.phase is Phase.ENDED:
+            return []
+        if isinstance(result, Failed):
+            first, longest = READ_RETRY_S
+            self._retry_s = now_s + min(longest, first * 2**self._read_failures)
+            self._read_failures = min(self._read_failures + 1, 8)
+            self.due_s = self._next_due()
+            return []
+        self._read_failures = 0
+        assert result.reached >= self.position, "a read goes forward"
+        # a pattern may have been let go of while the durable was read
+        events = [event for event in result.events if self.interest.is_due(event.subject, event.seq)]
+        if not self._send_all(events, result.holes, result.reached):
+            return []
+        return self.pump()
+
+    def set_blocked(self, *, is_blocked: bool) -> None:
+        """The socket takes no more, or takes some again."""
+        self.is_blocked = is_blocked
+
+    # --- frames --------------------------------------------------------------------------------------------------------
+
+    def receive(self, frame: frames.Frame, permissions: Permissions, now_s: float) -> list[Effect]:
+        """React to a client's frame. A wrong one closes; nothing raises."""
+        if self.phase is Phase.ENDED:
+            return []
+        self._heard_s, self._pinged = now_s, False
+        match frame:
+            case frames.Ack(seq):
+                return self._ack(seq)
+            case frames.Pong():
+                return []
+            case frames.Subscribe():
+                return self._subscribe(frame, permissions)
+            case frames.Unsubscribe():
+                return self._unsubscribe(frame)
+            case frames.Refresh(token, id_):
+                return [VerifyToken(token, id_)]
+            case frames.Request(id_) | frames.Publish(id_):
+                self._refuse(id_, "not_supported", "this gateway does not support it yet")
+                return []
+            case frames.Unknown():
+                self._say(frames.ErrorFrame("unknown_type", "unknown frame type", retry=False))
+                return []
+            case frames.Connect():
+                return self.close(close_codes.BAD_FRAME)
+
+    def refreshed(
+        self, claims: Claims, permissions: Permissions, id_: str | int | None, now_s: float, unix_s: float
+    ) -> list[Effect]:
+        """A refresh was verified and is the same principal's: the connection lives on, with the permissions of now."""
+        self._set_expiry(claims.expires_at, now_s, unix_s)
+        self.due_s = self._next_due()
+        granted = grant(self.interest.since, permissions)
+        data: dict[str, object] = {"expires": claims.expires_at}
+        if not granted.denied:
+            self._say(frames.ReplyFrame(id_, data))
+            return []
+        for pattern in granted.denied:
+            del self.interest.since[pattern]
+        reply = frames.encode(frames.ReplyFrame(id_, data | {"denied": granted.denied}), self.encoding)
+        return [*(Release(pattern) for pattern in granted.denied), Save(reply)]
+
+    def reply(self, frame: bytes) -> None:
+        """Hand over a reply that waited for the record to be stored."""
+        if self.phase is not Phase.ENDED:
+            self._put(frame)
+
+    # --- time and end --------------------------------------------------------------------------------------------------
+
+    def tick(self, now_s: float, unix_s: float) -> list[Effect]:
+        """Do what is due: end with the token, warn before, ping a silent client, close a dead one, read again."""
+        if self.phase is Phase.ENDED:
+            return []
+        effects: list[Effect] = []
+        if unix_s >= self.expires_at or now_s >= self._expires_s:
+            return self.close(close_codes.TOKEN_EXPIRED)
+        if self._expiring_s is not None and now_s >= self._expiring_s:
+            self._expiring_s = None
+            self._say(frames.Expiring(max(0, int(self.expires_at - unix_s))))
+        settings = self._settings
+        if self._pinged and now_s >= self._heard_s + settings.ping_every_s + settings.ping_answer_s:
+            return self.close(close_codes.DEAD)
+        if not self._pinged and now_s >= self._heard_s + settings.ping_every_s:
+            self._pinged = True
+            self._heard_s = now_s - settings.ping_every_s  # a late tick must not shorten the time to answer
+            self._say(frames.Ping())
+        if self._retry_s is not None and now_s >= self._retry_s:
+            self._retry_s = None
+            effects += self.pump()
+        self.due_s = self._next_due()
+        return effects
+
+    def close(self, code: int, after_ms: int | None = None) -> list[Effect]:
+        """Say goodbye and end; safe to repeat."""
+        if self.phase is Phase.ENDED:
+            return []
+        self._through = self.through
+        if code == close_codes.TOKEN_EXPIRED:
+            self.outbox.clear()  # nothing is delivered after the end
+        self._say(frames.Goodbye(code, close_codes.REASONS[code], close_codes.may_return(code), after_ms))
+        self.phase = Phase.ENDED
+        return [Close(code)]
+
+    def end(self) -> None:
+        """The connection is gone: note where the next one begins."""
+        if self.phase is not Phase.ENDED:
+            self._through = self.through
+            self.phase = Phase.ENDED
+
+    def take(self, unix_s: float) -> list[bytes]:
+        """The frames to write now; none of them once the token has ended."""
+        if unix_s >= self.expires_at and self.phase is not Phase.ENDED:
+            return []
+        taken, self.outbox = self.outbox, []
+        return taken
+
+    @property
+    def through(self) -> int:
+        """Where a replay would begin: nothing due lies unprocessed up to here."""
+        if self.phase is Phase.ENDED:
+            return self._through
+        reached = self._recent.head if self.phase is Phase.LIVE else self.position
+        if self._outstanding:
+            reached = min(reached, self._outstanding[0][0] - 1)
+        return max(self.acked, reached)
+
+    @property
+    def outstanding(self) -> tuple[int, int]:
+        """Events and bytes sent and not acknowledged."""
+        return len(self._outstanding), self._outstanding_bytes
+
+    # --- inside --------------------------------------------------------------------------------------------------------
+
+    def _has_room(self) -> bool:
+        settings = self._settings
+        return (
+            not self.is_blocked
+            and len(self._outstanding) < settings.window_messages
+            and (self._outstanding_bytes < settings.window_bytes or not self._outstanding)
+        )
+
+    def _send(self, event: StoredEvent, *, replay: bool) -> bool:
+        """Send an event if there is room for it. One that is larger than the whole window goes alone."""
+        if not self._has_room():
+            return False
+        frame = event_frame(event, self.encoding, replay=replay)
+        size = len(frame)
+        if self._outstanding and self._outstanding_bytes + size > self._settings.window_bytes:
+            return False
+        assert event.seq > self.told, "invariant 3: sequences rise"
+        self._outstanding.append((event.seq, size))
+        self._outstanding_bytes += size
+        self.told = max(self.told, event.seq)
+        self.events_sent += 1
+        self.events_replayed += replay
+        self._put(frame)
+        return True
+
+    def _send_all(self, events: list[StoredEvent], holes: list[Hole], reached: int) -> bool:
+        """Send what a read brought, each hole before the events after it. False: there was no room for all of it."""
+        waiting = deque(holes)
+        for event in events:
+            while waiting and waiting[0].after < event.seq:
+                self._tell(waiting.popleft())
+            if not self._send(event, replay=True):
+                return False
+            self.position = event.seq
+        while waiting:
+            self._tell(waiting.popleft())
+        self.position = max(self.position, reached)
+        return True
+
+    def _tell(self, hole: Hole) -> None:
+        self._say(frames.Gap(hole.after, hole.before, hole.reason))
+
+    def _ask_durable(self) -> Effect:
+        self.is_reading = True
+        settings = self._settings
+        batch = min(settings.batch_events, settings.window_messages - len(self._outstanding))
+        room = max(1, settings.window_bytes - self._outstanding_bytes) + MESSAGE_OVERHEAD_BYTES
+        return ReadDurable(self.position, batch, room)
+
+    def _go_live(self) -> None:
+        self.phase = Phase.LIVE
+        self.told = max(self.told, self.position)
+        self._say(frames.Live(self.position))
+
+    def _ack(self, seq: int) -> list[Effect]:
+        if seq > self.told:
+            return self.close(close_codes.BAD_FRAME)  # it acknowledges what it was never told of
+        if seq <= self.acked:
+            return []
+        self.acked = seq
+        while self._outstanding and self._outstanding[0][0] <= seq:
+            self._outstanding_bytes -= self._outstanding.popleft()[1]
+        return [Save(), *self.pump()]
+
+    def _subscribe(self, frame: frames.Subscribe, permissions: Permissions) -> list[Effect]:
+        if frame.from_ != "now":
+            return self._refuse(frame.id, "not_supported", "only from now is supported yet")
+        granted = grant(frame.subjects, permissions)
+        if granted.invalid:
+            return self._refuse(frame.id, "invalid_subject", "a pattern is not valid")
+        new = [pattern for pattern in granted.allowed if pattern not in self.interest.since]
+        if len(self.interest.since) + len(new) > self._settings.subscriptions:
+            return self._refuse(frame.id, "limit", f"more than {self._settings.subscriptions} subscriptions")
+        if not granted.allowed and granted.denied:
+            return self._refuse(frame.id, "forbidden", "none of the patterns is permitted")
+        for pattern in new:
+            self.interest.since[pattern] = self._recent.head
+        data: dict[str, object] = {"seq": self._recent.head} | ({"denied": granted.denied} if granted.denied else {})
+        reply = frames.encode(frames.ReplyFrame(frame.id, data), self.encoding)
+        return [*(Hold(pattern) for pattern in new), Save(reply)]
+
+    def _unsubscribe(self, frame: frames.Unsubscribe) -> list[Effect]:
+        gone = [pattern for pattern in dict.fromkeys(frame.subjects) if pattern in self.interest.since]
+        for pattern in gone:
+            del self.interest.since[pattern]
+        reply = frames.encode(frames.ReplyFrame(frame.id, {"subjects": list(self.interest.since)}), self.encoding)
+        return [*(Release(pattern) for pattern in gone), Save(reply)]
+
+    def _refuse(self, id_: str | int, code: str, message: str) -> list[Effect]:
+        self._say(frames.ReplyFrame(id_, error=frames.Problem(code, message)))
+        return []
+
+    def _set_expiry(self, expires_at: int, now_s: float, unix_s: float) -> None:
+        left = expires_at - unix_s
+        self.expires_at = expires_at
+        self._expires_s = now_s + left
+        self._expiring_s = now_s + left - min(self._settings.expiring_s, left / 2)
+
+    def _next_due(self) -> float:
+        settings = self._settings
+        due = self._heard_s + settings.ping_every_s + (settings.ping_answer_s if self._pinged else 0.0)
+        due = min(due, self._expires_s)
+        if self._expiring_s is not None:
+            due = min(due, self._expiring_s)
+        if self._retry_s is not None:
+            due = min(due, self._retry_s)
+        return due
+
+    def _say(self, frame: frames.ServerFrame) -> None:
+        self._put(frames.encode(frame, self.encoding))
+
+    def _put(self, frame: bytes) -> None:
+        self.outbox.append(frame)

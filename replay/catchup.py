@@ -1,0 +1,225 @@
+"""Pure: one read of a session's durable consumer: what to ask, what the answers prove, what to hand on.
+
+``read`` is a generator of questions; the shell puts each to NATS and sends the answer in. It decides; the shell asks.
+
+What makes the hand-over from replay to live free of holes (DESIGN 3). The recent window holds everything above its floor, so a
+replay must be complete up to the floor only. Two facts prove that, an absence never does (a 404 and ``num_pending`` 0 are true
+for the replica that answers, at the moment it answers):
+
+- *Content.* A consumer delivers in order, so an event at or above the floor proves that all before it were delivered.
+- *The leader's word.* ``STREAM.MSG.GET {"seq": p + 1, "next_by_subj": pattern}`` names the leader's next matching event. It
+  counts only between two answers of ``STREAM.INFO`` that name the same leader and a last sequence that reaches what is asked
+  about: a leader that was elected a moment ago may not have applied everything yet.
+
+The same question comes first as well: a session that missed nothing below the floor needs no consumer at all.
+
+What is lost shows in the state that is asked for after the events were read: a first sequence above the position, or deleted
+sequences in between. Then a ``Hole`` is handed on with the events.
+"""
+
+from collections.abc import Generator, Sequence
+
+import msgspec
+
+from mesh.contiguity import Hole
+from mesh.event import Delivery, StoredEvent
+
+DELETED_DETAILS_MOST = 100_000
+"""Above so many deleted sequences their list is not asked for; every read then counts as having met one."""
+PROBE_PATTERNS_MOST = 8
+"""A session with more patterns starts with its consumer at once: the leader answers for one pattern a call."""
+DRY_WAIT_S = 0.5
+"""Seconds that a pull waits when the leader has what the consumer's replica has not yet."""
+DRY_MOST = 20
+"""Waits in a row after which the consumer is made again."""
+PLACES_MOST = 3
+"""How often one read may place its consumer anew before it gives up."""
+
+
+class AskState(msgspec.Struct, frozen=True):
+    """Ask ``STREAM.INFO``. Answered by ``State``."""
+
+    deleted: bool = False
+    """Whether to list deleted sequences as well."""
+
+
+class State(msgspec.Struct, frozen=True):
+    """The stream as its leader has it."""
+
+    leader: str
+    first_seq: int
+    last_seq: int
+    num_deleted: int = 0
+    deleted: tuple[int, ...] = ()
+
+
+class AskNext(msgspec.Struct, frozen=True):
+    """Ask the leader for the next event at or above ``seq`` that matches. Answered by its sequence, or None."""
+
+    seq: int
+    pattern: str
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Make the consumer if it is not there, set its patterns, move it behind ``after``. Answered by None.
+
+    With ``remake`` it is deleted first: the server that held it may be dead.
+    """
+
+    after: int
+    remake: bool = False
+
+
+class Pull(msgspec.Struct, frozen=True):
+    """Pull. Answered by ``Pulled``."""
+
+    batch: int
+    max_bytes: int
+    """0: no limit."""
+    wait_s: float
+    """Seconds to wait for the first message; 0: answer with what is there."""
+
+
+class Pulled(msgspec.Struct, frozen=True):
+    """What a pull brought. ``status`` as in ``mesh.pull.PullResult``; 503 for a consumer that did not answer."""
+
+    deliveries: Sequence[Delivery]
+    status: int = 0
+    description: str = ""
+
+
+class Read(msgspec.Struct, frozen=True):
+    """What a read of the durable consumer brought."""
+
+    events: list[StoredEvent]
+    reached: int
+    """Complete up to here: every due event up to it is in ``events`` or inside a hole."""
+    holes: list[Hole]
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """The read could not be made now; nothing was handed on. Try again later."""
+
+    reason: str
+
+
+Ask = AskState | AskNext | Place | Pull
+Answer = State | Pulled | int | None
+Reading = Generator[Ask, Answer, Read | Failed]
+
+
+class Standing(msgspec.Struct):
+    """Where the consumer stands, as far as we know; kept between reads of one session."""
+
+    after: int = -1
+    """It delivers next what matches above this; -1: not known."""
+    consumer_seq: int = 0
+    remake: bool = False
+
+
+def read(
+    after: int, patterns: Sequence[str], floor: int, head: int, place: Standing, batch: int, max_bytes: int
+) -> Reading:
+    """Read on from ``after`` until something is found, or it is proved that nothing is left below ``floor``.
+
+    ``head`` is the feed's position, taken when the read begins: at or above ``floor``. Returns at most ``batch`` events.
+    """
+    assert after < floor <= head, "what the recent window holds is not read from a consumer"
+    if place.after != after and len(patterns) <= PROBE_PATTERNS_MOST:
+        proved = yield from _prove(after, patterns, floor, head)
+        if isinstance(proved, Failed):
+            return proved
+        if proved >= floor:
+            return (yield from _finish(after, [], proved))
+    dry = places = 0
+    while True:
+        if place.after != after:
+            if places == PLACES_MOST:
+                place.remake = True
+                return Failed("the consumer does not deliver what it should")
+            places += 1
+            yield Place(after, place.remake)
+            place.after, place.consumer_seq, place.remake = after, 0, False
+        pulled = yield Pull(batch, max_bytes, DRY_WAIT_S if dry else 0.0)
+        assert isinstance(pulled, Pulled), "a pull is answered by what it brought"
+        events = _take(pulled.deliveries, after, place)
+        if events is None:
+            place.after = -1
+            continue
+        if events:
+            place.after = reached = events[-1].seq
+            if reached > head:  # the consumer is ahead of the feed: what the feed will bring is left to it
+                reached = head
+                events = [event for event in events if event.seq <= head]
+            return (yield from _finish(after, events, reached))
+        if pulled.status in (404, 408):
+            proved = yield from _prove(after, patterns, floor, head)
+            if isinstance(proved, Failed):
+                return proved
+            if proved >= floor:
+                return (yield from _finish(after, [], proved))
+            dry += 1
+            if dry <= DRY_MOST:
+                continue
+            place.after, place.remake = -1, True
+            return Failed(f"the consumer does not deliver sequence {proved + 1}")
+        if pulled.status == 409 and "MaxBytes" in pulled.description:
+            if max_bytes == 0:
+                return Failed("a pull without a limit was refused for its bytes")
+            batch, max_bytes = 1, 0  # one event larger than the room that is left: it goes alone
+            continue
+        place.after, place.remake = -1, pulled.status == 503
+        return Failed(f"{pulled.status} {pulled.description}")
+
+
+def _take(deliveries: Sequence[Delivery], after: int, place: Standing) -> list[StoredEvent] | None:
+    """The events of a pull in order; None when one is missing or the consumer went back."""
+    events: list[StoredEvent] = []
+    last = after
+    for delivery in deliveries:
+        place.consumer_seq += 1
+        if delivery.consumer_seq != place.consumer_seq or delivery.event.seq <= last:
+            return None
+        last = delivery.event.seq
+        events.append(delivery.event)
+    return events
+
+
+def _prove(after: int, patterns: Sequence[str], floor: int, head: int) -> Generator[Ask, Answer, int | Failed]:
+    """The position up to which the leader has nothing that matches, above ``after``; at most ``head``."""
+    before = yield AskState()
+    assert isinstance(before, State), "the state was asked for"
+    if before.last_seq < floor:
+        return Failed("the stream's leader has not caught up")
+    complete = min(head, before.last_seq)
+    for pattern in patterns:
+        found = yield AskNext(after + 1, pattern)
+        assert found is None or isinstance(found, int), "a sequence was asked for"
+        if found is not None:
+            complete = min(complete, found - 1)
+            if complete < floor:
+                return complete  # something is there: no absence has to be proved
+    behind = yield AskState()
+    assert isinstance(behind, State), "the state was asked for"
+    if behind.leader != before.leader or not before.leader:
+        return Failed("the stream's leader changed")
+    return complete
+
+
+def _finish(after: int, events: list[StoredEvent], reached: int) -> Generator[Ask, Answer, Read]:
+    """Look for what was lost between ``after`` and ``reached``, in a state younger than the events."""
+    state = yield AskState()
+    assert isinstance(state, State), "the state was asked for"
+    holes: list[Hole] = []
+    if state.first_seq > after + 1:
+        holes.append(Hole(after, state.first_seq, "expired"))
+    if state.num_deleted:
+        if state.num_deleted <= DELETED_DETAILS_MOST:
+            listed = yield AskState(deleted=True)
+            assert isinstance(listed, State), "the state was asked for"
+            gone = [seq for seq in listed.deleted if after < seq <= reached]
+            if gone:
+                holes.append(Hole(gone[0] - 1, gone[-1] + 1, "deleted"))
+        else:
+            holes.append(Hole(after, reached + 1, "deleted"))
+    return Read(events, max(reached, after), holes)

@@ -1,0 +1,167 @@
+"""Shell: the cursor bucket: who serves a session, and how far it has processed.
+
+A connection first *claims* its session: one compare-and-set write against the revision it has read. From then on it writes its
+record against its own last revision, so a gateway that was taken over, however late its writes arrive, cannot move the cursor:
+its next write is refused, and it learns that it has lost the session. Writes are coalesced: a session whose client acknowledges
+a hundred times a second costs two writes a second.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+
+import msgspec
+
+from mesh.kv import Bucket, Conflict
+from replay.record import Record, decode_record, encode_record
+from security.errors import LimitReached, UpstreamUnavailable
+
+log = logging.getLogger(__name__)
+
+class Known(msgspec.Struct, frozen=True):
+    """What is stored of a session."""
+
+    record: Record | None
+    revision: int
+    unreadable: bool = False
+    """Whether something is stored that is not a record of ours."""
+
+
+class Cursor:
+    """One connection's hold on its session's record."""
+
+    def __init__(self, key: str, claim: str, revision: int, current: Callable[[], Record], lost: Callable[[bool], None]) -> None:
+        self.key = key
+        self.claim = claim
+        self.revision = revision
+        self.current = current
+        """Makes the record of now."""
+        self.lost = lost
+        """Called once when another connection holds the session (False) or it was ended (True)."""
+        self.is_lost = False
+        self.saved_through = 0
+        self.writing = asyncio.Lock()
+
+
+class Cursors:
+    """The bucket, with a memory of recently seen records and a queue of those to be written."""
+
+    def __init__(self, bucket: Bucket, *, save_within_s: float, writers: int = 32, remembered: int = 100_000) -> None:
+        self._bucket = bucket
+        self._save_within_s = save_within_s
+        self._writers = writers
+        self._remembered_most = remembered
+        self._remembered: OrderedDict[str, Known] = OrderedDict()
+        self._dirty: dict[str, Cursor] = {}
+        self._wake = asyncio.Event()
+        self.conflicts = 0
+        """Writes refused because another connection was newer."""
+
+    async def load(self, key: str, *, from_leader: bool = False) -> Known:
+        """What is stored. From memory or a replica it may be old: the claim is then refused, and the leader is asked."""
+        remembered = self._remembered.get(key)
+        if remembered is not None and not from_leader:
+            return remembered
+        if from_leader:
+            entry, revision = await self._bucket.get_from_leader(key)
+        else:
+            entry = await self._bucket.get(key)
+            if entry is None:
+                entry, revision = await self._bucket.get_from_leader(key)
+            else:
+                revision = entry.revision
+        if entry is None:
+            return Known(None, revision)
+        record = decode_record(entry.value)
+        if record is None:
+            log.error("a stored cursor cannot be read", extra={"key": key})
+        return Known(record, revision, unreadable=record is None)
+
+    async def claim(self, key: str, record: Record, known: Known) -> int | Conflict:
+        """Take the session by writing ``record`` over what was ``known``; returns the revision.
+
+        ``Conflict``: somebody has written since; load from the leader and decide again. Raises ``UpstreamUnavailable``.
+        """
+        revision = await self._bucket.put(key, encode_record(record), revision=known.revision)
+        if isinstance(revision, Conflict):
+            self.conflicts += 1
+            self.forget(key)
+        else:
+            self._remember(key, Known(record, revision))
+        return revision
+
+    def save_soon(self, cursor: Cursor) -> None:
+        """Write the cursor's record within the configured time."""
+        self._dirty[cursor.key] = cursor
+        self._wake.set()
+
+    async def save(self, cursor: Cursor) -> bool:
+        """Write the cursor's record now; False when the session is lost. Raises ``UpstreamUnavailable``."""
+        async with cursor.writing:
+            if self._dirty.get(cursor.key) is cursor:
+                del self._dirty[cursor.key]
+            if cursor.is_lost:
+                return False
+            record = cursor.current()
+            value = encode_record(record)
+            revision = await self._bucket.put(cursor.key, value, revision=cursor.revision)
+            if isinstance(revision, Conflict):
+                # our own write whose answer was lost looks the same: the claim tells them apart
+                entry, newest = await self._bucket.get_from_leader(cursor.key)
+                stored = decode_record(entry.value) if entry is not None else None
+                if stored is None or stored.claim != cursor.claim:
+                    self._lose(cursor, ended=stored is None)
+                    return False
+                revision = await self._bucket.put(cursor.key, value, revision=newest)
+                if isinstance(revision, Conflict):
+                    self._lose(cursor, ended=False)
+                    return False
+            cursor.revision = revision
+            cursor.saved_through = record.through
+            self._remember(cursor.key, Known(record, revision))
+            return True
+
+    async def run(self) -> None:
+        """Write what is due, for ever. What cannot be written now stays due."""
+        while True:
+            await self._wake.wait()
+            await asyncio.sleep(self._save_within_s)
+            self._wake.clear()
+            due, self._dirty = self._dirty, {}
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(self._writers, len(due))):
+                    group.create_task(self._write(due))
+
+    def forget(self, key: str) -> None:
+        """Do not answer from memory for this session any more."""
+        self._remembered.pop(key, None)
+
+    def drop(self, cursor: Cursor) -> None:
+        """The connection has gone and its last record is stored or given up."""
+        if self._dirty.get(cursor.key) is cursor:
+            del self._dirty[cursor.key]
+
+    async def _write(self, due: dict[str, Cursor]) -> None:
+        while due:
+            _, cursor = due.popitem()
+            if cursor.is_lost:
+                continue
+            try:
+                await self.save(cursor)
+            except (UpstreamUnavailable, LimitReached) as error:
+                log.warning("a cursor could not be stored yet", extra={"key": cursor.key, "error": str(error)})
+                self._dirty.setdefault(cursor.key, cursor)
+                self._wake.set()
+
+    def _lose(self, cursor: Cursor, *, ended: bool) -> None:
+        self.conflicts += 1
+        cursor.is_lost = True
+        self.forget(cursor.key)
+        cursor.lost(ended)
+
+    def _remember(self, key: str, known: Known) -> None:
+        self._remembered[key] = known
+        self._remembered.move_to_end(key)
+        while len(self._remembered) > self._remembered_most:
+            self._remembered.popitem(last=False)

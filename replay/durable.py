@@ -1,0 +1,152 @@
+"""Shell: a session's durable consumer: placed, read, parked, removed.
+
+The consumer is only a tool to read with: the cursor lives in its bucket. So it acknowledges nothing (``ack_policy`` none), starts
+nowhere (``deliver_policy`` all, which RESET needs), lives on one server, and is placed by RESET before it is read and when its
+session is parked, so that ``nats consumer report`` shows how far behind a session is. nats-server collects it after
+``inactive_threshold_s`` without a pull; the next read makes it again.
+"""
+
+import logging
+from typing import Any
+
+import msgspec
+
+from mesh.api import CONSUMER_NOT_FOUND, NO_MESSAGE, Api, ApiError, ConsumerInfo, StreamInfo
+from mesh.pull import Puller
+from replay import catchup
+from replay.filters import filter_subjects
+from replay.interest import Interest
+from replay.record import Owner
+from security.errors import LimitReached, UpstreamUnavailable
+
+log = logging.getLogger(__name__)
+
+
+class _Done(msgspec.Struct, frozen=True):
+    success: bool = False
+
+
+class Durables:
+    """What all durables of a gateway share."""
+
+    def __init__(self, api: Api, puller: Puller, stream: str, *, inactive_threshold_s: float) -> None:
+        self.api = api
+        self.puller = puller
+        self.stream = stream
+        self.inactive_threshold_s = inactive_threshold_s
+
+    def durable(self, key: str, owner: Owner) -> "Durable":
+        """The durable of one session, as a handle; nothing is asked of NATS yet."""
+        return Durable(self, key, owner)
+
+
+class Durable:
+    """The durable consumer of one session."""
+
+    def __init__(self, shared: Durables, key: str, owner: Owner) -> None:
+        self._shared = shared
+        self._key = key
+        self._owner = owner
+        self._standing = catchup.Standing()
+
+    async def read(
+        self, after: int, interest: Interest, floor: int, head: int, *, batch: int, max_bytes: int
+    ) -> catchup.Read | catchup.Failed:
+        """Read on from ``after``, as ``catchup.read`` says. A time-out is a ``Failed``: nothing was handed on."""
+        patterns = sorted(interest.since)
+        reading = catchup.read(after, patterns, floor, head, self._standing, batch, max_bytes)
+        answer: catchup.Answer = None
+        try:
+            while True:
+                ask = reading.send(answer)
+                answer = await self._answer(ask, patterns)
+        except StopIteration as done:
+            result: catchup.Read | catchup.Failed = done.value
+            if isinstance(result, catchup.Read):
+                due = [event for event in result.events if interest.is_due(event.subject, event.seq)]
+                return msgspec.structs.replace(result, events=due)
+            return result
+        except (UpstreamUnavailable, LimitReached) as error:
+            self._standing.after = -1
+            return catchup.Failed(str(error))
+
+    async def park(self, through: int, interest: Interest) -> None:
+        """Place the consumer behind ``through`` and refresh its timer. Raises ``UpstreamUnavailable``."""
+        if not interest.since:
+            return
+        await self._place(through, sorted(interest.since), remake=False)
+        # only a pull refreshes inactive_threshold; one that has no room for anything takes nothing
+        await self._shared.puller.pull(self._key, 1, max_bytes=1)
+
+    async def make(self, interest: Interest) -> None:
+        """Make the consumer if it is not there, or set its patterns. Raises ``UpstreamUnavailable``."""
+        if interest.since:
+            await self._make(sorted(interest.since))
+
+    async def remove(self) -> None:
+        """Delete the consumer; one that is not there is no error. Raises ``UpstreamUnavailable``."""
+        name = f"{self._shared.stream}.{self._key}"
+        gone = await self._shared.api.call("CONSUMER.DELETE", name, None, _Done)
+        if isinstance(gone, ApiError) and gone.err_code != CONSUMER_NOT_FOUND:
+            raise UpstreamUnavailable(f"consumer {self._key}: {gone.description}")
+
+    async def _answer(self, ask: catchup.Ask, patterns: list[str]) -> catchup.Answer:
+        api, stream = self._shared.api, self._shared.stream
+        match ask:
+            case catchup.AskState(deleted):
+                info = await (api.deleted(stream) if deleted else api.stream_info(stream))
+                return _state(info)
+            case catchup.AskNext(seq, pattern):
+                found = await api.next_message(stream, seq, pattern)
+                if isinstance(found, ApiError):
+                    if found.err_code != NO_MESSAGE:
+                        raise UpstreamUnavailable(f"stream {stream}: {found.description}")
+                    return None
+                return found.seq
+            case catchup.Place(after, remake):
+                await self._place(after, patterns, remake=remake)
+                return None
+            case catchup.Pull(batch, max_bytes, wait_s):
+                try:
+                    pulled = await self._shared.puller.pull(self._key, batch, max_bytes=max_bytes, expires_s=wait_s)
+                except UpstreamUnavailable as error:
+                    return catchup.Pulled((), 503, str(error))
+                return catchup.Pulled(pulled.deliveries, pulled.status, pulled.description)
+
+    async def _place(self, after: int, patterns: list[str], *, remake: bool) -> None:
+        if remake:
+            await self.remove()
+        self._standing.remake = True  # until both calls were answered
+        await self._make(patterns)
+        name = f"{self._shared.stream}.{self._key}"
+        reset = await self._shared.api.call("CONSUMER.RESET", name, {"seq": after + 1}, ConsumerInfo)
+        if isinstance(reset, ApiError):
+            raise UpstreamUnavailable(f"consumer {self._key}: {reset.description}")
+        self._standing.remake = False
+
+    async def _make(self, patterns: list[str]) -> None:
+        owner = self._owner
+        metadata = {"issuer": owner.issuer, "subject": owner.subject, "session": owner.session}
+        config: dict[str, Any] = {
+            "name": self._key,
+            "durable_name": self._key,
+            "deliver_policy": "all",
+            "ack_policy": "none",
+            "replay_policy": "instant",
+            "max_deliver": -1,
+            "num_replicas": 1,
+            "inactive_threshold": int(self._shared.inactive_threshold_s * 1e9),
+            "filter_subjects": filter_subjects(patterns),
+            "metadata": metadata | ({"tenant": owner.tenant} if owner.tenant else {}),
+        }
+        body = {"stream_name": self._shared.stream, "config": config, "action": ""}
+        made = await self._shared.api.call("CONSUMER.CREATE", f"{self._shared.stream}.{self._key}", body, ConsumerInfo)
+        if isinstance(made, ApiError):
+            raise UpstreamUnavailable(f"consumer {self._key}: {made.description}")
+
+
+def _state(info: StreamInfo | ApiError) -> catchup.State:
+    if isinstance(info, ApiError):
+        raise UpstreamUnavailable(f"stream: {info.description}")
+    state = info.state
+    return catchup.State(info.leader, state.first_seq, state.last_seq, state.num_deleted, state.deleted)

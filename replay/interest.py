@@ -1,0 +1,28 @@
+"""Pure: the patterns a session holds, each with the sequence from which it holds.
+
+PROTOCOL 4.8: an event is due when its sequence is above the session's position and above that of a pattern that matches it.
+"""
+
+from collections.abc import Mapping
+
+from security.subjects import matches
+
+
+class Interest:
+    """Patterns and the sequences after which they hold."""
+
+    __slots__ = ("since",)
+
+    def __init__(self, since: Mapping[str, int] | None = None) -> None:
+        self.since: dict[str, int] = dict(since or {})
+
+    def is_due(self, subject: str, seq: int) -> bool:
+        """Whether an event is one that a pattern here makes due (the session's own position apart)."""
+        return any(seq > since and matches(pattern, subject) for pattern, since in self.since.items())
+
+    def start_after(self, position: int, head: int) -> int:
+        """The position from which a replay must really begin: nothing is due between ``position`` and it.
+
+        ``head`` when there is no pattern at all.
+        """
+        return max(position, min(self.since.values(), default=max(position, head)))

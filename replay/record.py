@@ -1,0 +1,71 @@
+"""Pure: what the cursor bucket keeps of a session, and under which key.
+
+The key is derived from issuer, subject and session name, so nobody can attach to a session by its name alone, and it fits every
+grammar it must: a bucket key and a consumer name (below 32 bytes, no dot, space or wildcard).
+"""
+
+import base64
+import hashlib
+
+import msgspec
+
+from replay.position import Position
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """Whose session it is."""
+
+    issuer: str
+    subject: str
+    session: str
+    tenant: str = ""
+
+
+class Record(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A session at rest."""
+
+    stream: str
+    """Identity of the stream that the sequences below belong to."""
+    acked: int
+    """The cursor: newest sequence that the client said it has processed."""
+    through: int
+    """Nothing due is unprocessed up to here; at or above ``acked``. Replay starts after it."""
+    patterns: dict[str, int]
+    """Patterns held, each with the sequence after which it holds."""
+    owner: Owner
+    claim: str
+    """Random name of the connection that wrote this; a writer whose claim is no longer here has been taken over."""
+    gateway: str = ""
+    """Which gateway serves the session; empty when it is parked."""
+    saved_s: int = 0
+    """When it was written, seconds since 1970 UTC."""
+
+    @property
+    def position(self) -> Position:
+        """The cursor as a position."""
+        return Position(self.stream, self.acked)
+
+
+_decoder = msgspec.json.Decoder(Record)
+
+
+def session_key(owner: Owner) -> str:
+    """The session's key: ``s-`` and 26 characters of base32 over SHA-256; each part is prefixed by its length."""
+    parts = (owner.issuer, owner.subject, owner.session)
+    digest = hashlib.sha256(b"".join(b"%d:%s" % (len(part.encode()), part.encode()) for part in parts)).digest()
+    return "s-" + base64.b32encode(digest).decode().lower()[:26]
+
+
+def encode_record(record: Record) -> bytes:
+    """A record as the bucket keeps it."""
+    return msgspec.json.encode(record)
+
+
+def decode_record(value: bytes) -> Record | None:
+    """Read a record; None when it is not one that we wrote."""
+    try:
+        record = _decoder.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    sane = 0 <= record.acked <= record.through and all(since >= 0 for since in record.patterns.values())
+    return record if sane else None
