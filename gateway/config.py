@@ -88,7 +88,7 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
     ``gap``.
     """
     max_consumers: Annotated[int, Meta(ge=-1, le=10_000_000)] = 100_000
-    """Consumers the stream takes, -1 for no limit; at the limit a session without a durable cannot replay and gets 4006."""
+    """Consumers the stream takes, -1 for no limit; at the limit who has no durable cannot replay and gets 4006."""
     duplicate_window_s: Annotated[int, Meta(ge=1, le=3_600)] = 120
     """Seconds in which a message id seen before is not stored again, 1 to 3,600; a later retry is a second event."""
 
@@ -268,7 +268,9 @@ class Sealed(msgspec.Struct, frozen=True, kw_only=True):
     """``[[sealed]]``: a field that publishers must seal."""
 
     subject: Text
-    """Pattern of the events that hold the field."""
+    """Pattern of the events that hold the field; the token whose person's key seals is ``{sub}``, as
+    ``orders.{sub}.>``.
+    """
     pointer: Annotated[str, Meta(pattern="^(/[^/]+)+$", max_length=1_024)]
     """Where the field is in ``data``, a JSON pointer (RFC 6901) to a member of objects."""
     field_class: Name = msgspec.field(name="class")

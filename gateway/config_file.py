@@ -2,6 +2,7 @@
 
 import stat
 import tomllib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gateway.config import Config, Nats
@@ -28,6 +29,32 @@ def load(path: Path) -> Config:
     except RecursionError:
         raise ConfigurationError(f"{path}: is nested too deeply") from None
     return parse(document, str(path.absolute().parent))
+
+
+def named_files(config: Config) -> Iterator[str]:
+    """What is wrong with the files that the configuration names, one line each: missing, or open to others."""
+    public = [
+        ("listen.certificate", config.listen.certificate),
+        ("nats.ca", config.nats.ca),
+        ("nats.certificate", config.nats.certificate),
+        *((f"issuers[{place}].jwks", issuer.jwks) for place, issuer in enumerate(config.issuers)),
+    ]
+    private = [
+        ("listen.key", config.listen.key),
+        ("nats.password_file", config.nats.password_file),
+        ("nats.credentials_file", config.nats.credentials_file),
+        ("nats.key", config.nats.key),
+    ]
+    readers: tuple[tuple[Callable[[Path, str], object], list[tuple[str, str | None]]], ...]
+    readers = ((_read, public), (read_secret, private))
+    for reader, fields in readers:
+        for name, path in fields:
+            if path is None or "://" in path:
+                continue
+            try:
+                reader(Path(path), name)
+            except ConfigurationError as error:
+                yield str(error)
 
 
 def nats_password(nats: Nats) -> Secret | None:

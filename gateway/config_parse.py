@@ -118,8 +118,7 @@ class _Reader:
         if isinstance(value, str | int) and not isinstance(value, bool) and value in kind.values:
             return value
         choices = " or ".join(f'"{choice}"' if isinstance(choice, str) else str(choice) for choice in kind.values)
-        near = f'; is "{value}"' if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_-]{1,16}", value) else ""
-        return self._wrong(path, f"must be {choices}{near}")
+        return self._wrong(path, f"must be {choices}{_seen(value)}")
 
     def _number(self, kind: inspect.IntType | inspect.FloatType, value: object, path: str) -> object:
         whole = isinstance(kind, inspect.IntType)
@@ -146,6 +145,15 @@ class _Reader:
         """Note a problem; the None goes where the value would have gone, into a `Config` that nobody gets."""
         self._problems.append(Problem(path, message))
         return None
+
+
+def _seen(value: object) -> str:
+    """What stood in the place of a choice; only what cannot be a secret is repeated."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"; is {value:,}"
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_-]{1,16}", value):
+        return f'; is "{value}"'
+    return ""
 
 
 def _bounds(kind: inspect.IntType | inspect.FloatType) -> Iterator[str]:

@@ -4,7 +4,11 @@ from collections.abc import Iterator
 from itertools import pairwise
 from urllib.parse import urlsplit
 
-from gateway.config import Config, Issuer, Nats
+from gateway.config import Config, Issuer, Nats, Sealed
+from security.errors import ConfigurationError
+from security.policy import Policy, Rule
+from security.subjects import is_pattern
+from security.templates import is_template
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 """Hosts that only this machine reaches."""
@@ -18,6 +22,7 @@ def contradictions(config: Config) -> Iterator[Found]:
     yield from _listen(config)
     yield from _nats(config.nats, is_production=config.profile == "production")
     yield from _order(config)
+    yield from _subjects(config)
     if not config.issuers:
         yield "issuers", "must name at least one issuer, or no client gets in; add [[issuers]] with name and jwks"
     names = [issuer.name for issuer in config.issuers]
@@ -79,7 +84,34 @@ def _order(config: Config) -> Iterator[Found]:
             yield low_name, f"must be at most {high_name}, {high:,}; is {low:,}"
 
 
+def _subjects(config: Config) -> Iterator[Found]:
+    """Patterns and templates that do not fit NATS's grammar."""
+    for place, subject in enumerate(config.stream.subjects):
+        if not is_pattern(subject):
+            yield f"stream.subjects[{place}]", "must be a pattern, as orders.>"
+    yield from _sealed(config.sealed)
+
+
+def _sealed(sealed: tuple[Sealed, ...]) -> Iterator[Found]:
+    rules: list[Rule] = []
+    for place, row in enumerate(sealed):
+        rules.append(Rule(row.subject, row.pointer, row.field_class))
+        try:
+            Policy(rules)
+        except ConfigurationError as error:  # names patterns and pointers, which are no secrets
+            rules.pop()
+            yield f"sealed[{place}]", str(error)
+
+
 def _issuer(issuer: Issuer, path: str) -> Iterator[Found]:
+    templates = (("read", issuer.read), ("publish", issuer.publish), ("request", issuer.request))
+    for name, given in templates:
+        for place, template in enumerate(given):
+            if not is_template(template):
+                yield f"{path}.{name}[{place}]", "must be a pattern or template, as orders.{sub}.>"
+    for place, pattern in enumerate(issuer.deny):
+        if not is_pattern(pattern) or "{" in pattern:
+            yield f"{path}.deny[{place}]", "must be a pattern without {}, as orders.*.internal.>"
     is_url = "://" in issuer.jwks
     if is_url and not issuer.jwks.startswith("https://"):
         yield f"{path}.jwks", "must be the path of a file, or a URL that starts with https://"

@@ -42,7 +42,7 @@ FIELDS = frozenset(
 
 _SEGMENT = r"[A-Za-z0-9_-]"
 TOKEN_SHAPE = re.compile(
-    rf"(?<!{_SEGMENT})e(?:y[A-DI-L]|w[k-r0-3]){_SEGMENT}{{17,}}(?:\.{_SEGMENT}*){{0,4}}"
+    rf"(?<!{_SEGMENT})e(?:y[A-DI-L]|w[k-r0-3]){_SEGMENT}{{9,}}(?:\.{_SEGMENT}*){{0,4}}"
     rf"|{_SEGMENT}{{20,}}\.{_SEGMENT}{{20,}}\.{_SEGMENT}{{40,}}"
 )
 """A compact JWS or JWE, whole or cut short: the base64url of an object and what follows, or three long segments.

@@ -5,6 +5,7 @@ import ssl
 from gateway.config import Config, Nats
 from mesh.link import LinkSettings
 from mesh.topology import BucketSpec, StreamSpec, Topology
+from security.policy import Policy, Rule
 
 
 def topology(config: Config) -> Topology:
@@ -23,6 +24,11 @@ def topology(config: Config) -> Topology:
         ),
         cursors=BucketSpec(name=cursors.bucket, max_age_s=cursors.session_idle_s, replicas=cursors.replicas),
     )
+
+
+def policy(config: Config) -> Policy:
+    """Which fields of which events must be sealed, as ``[[sealed]]`` says."""
+    return Policy(Rule(row.subject, row.pointer, row.field_class) for row in config.sealed)
 
 
 def link_settings(nats: Nats, *, name: str, tls: ssl.SSLContext | None = None) -> LinkSettings:

@@ -1,0 +1,55 @@
+"""The simulated shop."""
+
+from random import Random
+
+from gateway.shop import CUSTOMERS, MOVES, OPEN_ORDERS, PATTERN, OrderMoved, Sale, Shop
+from security.policy import Rule, rules_of
+from security.subjects import is_subject
+
+
+def sales(count: int, seed: int = 1) -> list[Sale]:
+    shop = Shop(Random(seed), "o1")
+    return [shop.step() for _ in range(count)]
+
+
+def test_every_order_moves_through_each_status_in_turn() -> None:
+    last: dict[str, str] = {}
+    for _, event in sales(2_000):
+        before = last.get(event.order)
+        assert event.status == ("placed" if before is None else MOVES[before])  # type: ignore[index]
+        last[event.order] = event.status
+    assert "delivered" in last.values()
+
+
+def test_orders_under_way_stay_bounded() -> None:
+    under_way: set[str] = set()
+    for _, event in sales(2_000):
+        (under_way.discard if event.status == "delivered" else under_way.add)(event.order)
+        assert len(under_way) <= OPEN_ORDERS
+
+
+def test_a_subject_names_the_customer_and_the_order() -> None:
+    for subject, event in sales(50):
+        assert subject == f"orders.{event.customer}.{event.order}"
+        assert is_subject(subject)
+
+
+def test_each_customer_orders_within_the_first_three_events() -> None:
+    assert {event.customer for _, event in sales(3)} == {customer.name for customer in CUSTOMERS}
+
+
+def test_the_same_randomness_gives_the_same_orders() -> None:
+    assert sales(100, seed=5) == sales(100, seed=5)
+    assert sales(100, seed=5) != sales(100, seed=6)
+
+
+def test_two_runs_share_no_order() -> None:
+    first, second = Shop(Random(1), "o1"), Shop(Random(1), "o2")
+    assert {first.step().event.order for _ in range(50)}.isdisjoint(second.step().event.order for _ in range(50))
+
+
+def test_address_and_phone_are_declared_as_sensitive() -> None:
+    assert set(rules_of(PATTERN, OrderMoved)) == {
+        Rule(PATTERN, "/address", "contact"),
+        Rule(PATTERN, "/phone", "contact"),
+    }
