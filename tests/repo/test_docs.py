@@ -1,40 +1,49 @@
 """The docs are true as far as a program can tell: links, commands, settings, metrics, clauses."""
 
 import importlib
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
+from gateway.close_codes import REASONS
 from gateway.config import Config
-from tests.repo.pages import anchors, citations, clauses, links, resolves, uncited
+from tests.repo.pages import PROTOCOL, anchors, citations, clauses, links, resolves, uncited
 from tests.repo.sources import ROOT, files, modules, name_of
 
 OPERATIONS = ROOT / "docs" / "operations.md"
 README = ROOT / "README.md"
 METRIC = re.compile(r"\btidewire_[a-z0-9_]+\b")
-# The SDK's package and the name of the distribution look like metrics and are none.
-NO_METRICS = {"tidewire_client"}
 # prometheus-client appends these to what the code names.
 SUFFIXES = ("_total", "_bucket", "_sum", "_count", "_created")
 
 
-def settings(struct: type[msgspec.Struct] = Config, section: str = "") -> Iterator[str]:
-    """Yield every configuration field by its path, as TOML writes it: ``limits.frame_bytes``."""
+def settings(struct: type[msgspec.Struct] = Config, section: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every configuration field's path and default, as TOML writes them: ``limits.frame_bytes``, ``65536``."""
     for field in msgspec.structs.fields(struct):
         path = f"{section}{field.encode_name}"
         inner = [t for t in (field.type, *getattr(field.type, "__args__", ())) if isinstance(t, type)]
         nested = [t for t in inner if issubclass(t, msgspec.Struct)]
         if nested:
             yield from settings(nested[0], f"{path}.")
+        elif field.default is msgspec.NODEFAULT:
+            yield path, "needed"
         else:
-            yield path
+            yield path, "none" if field.default is None else f"`{as_toml(field.default)}`"
 
 
-def documented_settings() -> set[str]:
-    """Return the settings that the operator's page has a row or a line for."""
-    return set(re.findall(r"^\| `([a-z_.]+)` \|", OPERATIONS.read_text(encoding="utf-8"), flags=re.MULTILINE))
+def as_toml(value: object) -> str:
+    """Return a default as TOML has it; texts, numbers, booleans and lists of them are the same in JSON."""
+    return json.dumps(value)
+
+
+def documented_settings() -> dict[str, str]:
+    """Return the settings that the operator's page has a row for, with the default that it names."""
+    rows = r"^\| `([a-z_]+(?:\.[a-z_]+)?)` \| ([^|]+) \|"
+    page = OPERATIONS.read_text(encoding="utf-8").partition("## Settings")[2]
+    return {match[1]: match[2] for match in re.finditer(rows, page, flags=re.MULTILINE)}
 
 
 def stem(metric: str) -> str:
@@ -47,18 +56,19 @@ def stem(metric: str) -> str:
 def metrics_of(paths: Iterator[Path] | tuple[Path, ...]) -> set[str]:
     """Return the metrics that files name, without suffixes."""
     named = {name for path in paths for name in METRIC.findall(path.read_text(encoding="utf-8"))}
-    return {stem(name) for name in named - NO_METRICS}
+    return {stem(name) for name in named}
 
 
 def commands() -> set[str]:
     """Return the subcommands of ``tidewire``."""
-    return set(importlib.import_module("gateway.cli").main.commands)
+    return set(importlib.import_module("gateway.cli").COMMANDS)
 
 
 def test_every_link_leads_somewhere() -> None:
     pages = files(".md")
     assert README in pages
-    assert [f"{name_of(page)}: {link}" for page in pages for link in links(page) if not resolves(page, link)] == []
+    broken = [f"{name_of(page)}: {link}" for page in pages for link in links(page) if not resolves(page, link)]
+    assert not broken, "\n".join(broken)
 
 
 def test_a_broken_link_is_seen() -> None:
@@ -94,12 +104,18 @@ def test_tidewire_commands_in_the_docs_exist() -> None:
 
 
 def test_every_setting_is_documented_and_nothing_else() -> None:
-    assert documented_settings() == set(settings())
+    assert documented_settings() == dict(settings())
 
 
 def test_every_metric_is_documented_and_nothing_else() -> None:
-    in_code = metrics_of(path for path in modules() if not name_of(path).startswith("clients/"))
+    in_code = metrics_of(path for path in modules() if name_of(path).startswith("gateway/metrics"))
+    assert in_code, "metrics are named in gateway/metrics.py"
     assert metrics_of((OPERATIONS,)) == in_code
+
+
+def test_close_codes_and_reasons_are_those_of_the_protocol() -> None:
+    rows = re.findall(r"^\| ([0-9]{4}) \| ([a-z ]+) \|", PROTOCOL.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert {int(code): reason for code, reason in rows} == REASONS
 
 
 def test_the_changelog_has_unreleased_on_top() -> None:

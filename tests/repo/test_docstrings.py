@@ -29,7 +29,7 @@ def repeats(name: str, docstring: str) -> bool:
 
 def test_every_public_name_has_a_docstring() -> None:
     bare = [f"{name_of(p)}:{name}" for p in modules() for name, _, text in public(tree_of(p)) if not text]
-    assert bare == []
+    assert not bare, "\n".join(bare)
 
 
 def test_no_docstring_repeats_its_name() -> None:
@@ -39,7 +39,7 @@ def test_no_docstring_repeats_its_name() -> None:
         for name, _, text in public(tree_of(p))
         if text and repeats(name, text)
     ]
-    assert useless == []
+    assert not useless, "\n".join(useless)
 
 
 @pytest.mark.parametrize(("name", "docstring"), [("Cursor", "The cursor."), ("save_position", "Saves the position.")])

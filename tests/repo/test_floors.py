@@ -35,7 +35,7 @@ def test_foreign_libraries_come_in_by_their_door() -> None:
         if (library := source.partition(".")[0]) not in {*sys.stdlib_module_names, *FLOORS}
         and name_of(path).partition("/")[0] not in DOORS.get(library, set())
     ]
-    assert strays == []
+    assert not strays, "\n".join(strays)
 
 
 def test_the_sdk_and_the_examples_import_none_of_our_floors() -> None:
@@ -46,7 +46,7 @@ def test_the_sdk_and_the_examples_import_none_of_our_floors() -> None:
         for source, _, line in imports_of(tree_of(path))
         if source.partition(".")[0] in FLOORS
     ]
-    assert strays == []
+    assert not strays, "\n".join(strays)
 
 
 def test_nobody_postpones_annotations_or_imports_relatively() -> None:
@@ -56,4 +56,4 @@ def test_nobody_postpones_annotations_or_imports_relatively() -> None:
         for source, name, line in imports_of(tree_of(path))
         if (source, name) == ("__future__", "annotations") or source == ""
     ]
-    assert strays == []
+    assert not strays, "\n".join(strays)

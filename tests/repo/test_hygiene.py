@@ -35,7 +35,7 @@ def test_no_file_names_a_machine_or_a_package_host() -> None:
         if path != Path(__file__)
         for place in places(path.read_text(encoding="utf-8", errors="replace"))
     ]
-    assert strays == []
+    assert not strays, "\n".join(strays)
 
 
 @pytest.mark.parametrize("text", ["cd /home/me", "https://pypi.org/simple", "pip --index-url x", "see issue 7"])
@@ -50,5 +50,5 @@ def test_ordinary_paths_are_let_through() -> None:
 def test_constraints_are_names_with_versions() -> None:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     wrong = [line for line in lines if not re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9][A-Za-z0-9.+!]*|#.*", line)]
-    assert wrong == []
+    assert not wrong, "\n".join(wrong)
     assert any(line.startswith("nats-py==") for line in lines)

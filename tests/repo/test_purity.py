@@ -91,17 +91,19 @@ def test_every_module_says_whether_it_is_pure_or_a_shell() -> None:
         if word_of(tree_of(path)) not in {"Pure", "Shell"}
         and not (path.name == "__init__.py" and ast.get_docstring(tree_of(path)) and is_facade(tree_of(path)))
     ]
-    assert silent == []
+    assert not silent, "\n".join(silent)
 
 
 def test_pure_modules_import_pure_modules_only() -> None:
     pure = pure_modules()
     assert "security.errors" in pure
-    assert [bad for name, tree in pure.items() for bad in bad_imports(name, tree, frozenset(pure))] == []
+    strays = [bad for name, tree in pure.items() for bad in bad_imports(name, tree, frozenset(pure))]
+    assert not strays, "\n".join(strays)
 
 
 def test_pure_modules_have_no_effects_and_no_state() -> None:
-    assert [bad for name, tree in pure_modules().items() for bad in effects(name, tree)] == []
+    strays = [bad for name, tree in pure_modules().items() for bad in effects(name, tree)]
+    assert not strays, "\n".join(strays)
 
 
 @pytest.mark.parametrize(

@@ -17,13 +17,17 @@ ALLOWED_NAMES: dict[tuple[str, str], str] = {
     ("mesh/topology.py", "history"): "NATS's name for how many values of a key a bucket keeps",
 }
 """(file, word): why the word is another's and stays."""
+ALLOWED_NAMES |= {
+    (file, "room"): "free space, as in `_has_room`; never a place for people"
+    for file in ("gateway/session.py", "mesh/feed.py", "mesh/publisher.py")
+}
 BANNED_IN_DOCS = words("topic topics channel channels room rooms subscriber subscribers resync kick kicked whitelist")
 BANNED_IN_DOCS |= words("notification notifications misc helper helpers suspended")
 
 
 def parts(name: str) -> list[str]:
     """Return the lower-case words of a name: ``isLiveNow`` and ``is_live_now`` have three."""
-    return re.findall(r"[a-z]+", re.sub(r"([A-Z][a-z]|[A-Z]+(?![a-z]))", r"_\1", name).lower())
+    return re.findall(r"[a-z][a-z0-9]*", re.sub(r"([A-Z][a-z]|[A-Z]+(?![a-z]))", r"_\1", name).lower())
 
 
 def defined(tree: ast.AST) -> Iterator[tuple[str, int]]:
@@ -56,7 +60,7 @@ def test_names_use_the_words_of_the_house() -> None:
         for word in BANNED_NAMES.intersection(parts(name))
         if (name_of(path), word) not in ALLOWED_NAMES
     ]
-    assert strays == []
+    assert not strays, "\n".join(strays)
 
 
 def test_docs_use_the_words_of_the_house() -> None:
@@ -66,7 +70,7 @@ def test_docs_use_the_words_of_the_house() -> None:
         for word in re.findall(r"[a-z]+", prose(path.read_text(encoding="utf-8")).lower())
         if word in BANNED_IN_DOCS
     ]
-    assert strays == []
+    assert not strays, "\n".join(strays)
 
 
 @pytest.mark.parametrize("name", ["Topic", "last_offset", "KVManager", "roomCount", "_helper"])
