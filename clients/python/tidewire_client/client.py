@@ -8,12 +8,12 @@ import asyncio
 import logging
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from inspect import isawaitable
 from os import PathLike
 from random import Random, SystemRandom
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from tidewire_client import effects as does
@@ -44,14 +44,13 @@ from tidewire_client.frames import (
     WindowSize,
     data_bytes,
 )
+from tidewire_client.keys import DeviceKeys
 from tidewire_client.patterns import check_pattern
 from tidewire_client.position import Position, Scope
+from tidewire_client.sealed import Opened, open_sealed
 from tidewire_client.state import MemoryState, StateStore
 from tidewire_client.subscription import AckMode, Inbox, Subscription
 from tidewire_client.user import user_of
-
-if TYPE_CHECKING:
-    from tidewire_client.keys import DeviceKeys
 
 _log = logging.getLogger("tidewire_client")
 
@@ -104,7 +103,7 @@ class Client:
         session: str,
         state: StateStore | None = None,
         ca: str | PathLike[str] | None = None,
-        keys: "DeviceKeys | None" = None,
+        keys: DeviceKeys | None = None,
         tenant: str | None = None,
         window: WindowSize | None = None,
         encoding: Encoding = "json",
@@ -224,8 +223,6 @@ class Client:
     async def __aenter__(self) -> Self:
         if self._is_entered or self.state == "closed":
             raise ClientClosed("a client is used once; make a new one")
-        if self._keys is not None:
-            import tidewire_client.sealed  # noqa: F401, PLC0415 - fails here, not at the first sealed event
         tls = await asyncio.to_thread(_tls, self._ca) if self._url.startswith("wss:") else None
         self._dial = Dial(
             url=self._url, tls=tls, codec=self._codec, max_message_bytes=self._max_message_bytes, proxy=self._proxy
@@ -255,9 +252,10 @@ class Client:
             except BadFrame:
                 data = frame.data_b64.encode()
         opened: tuple[str, ...] = ()
-        shut: tuple[str, ...] = ()
+        shut: Mapping[str, str] = {}
         if isinstance(data, dict) and "$sealed" in data:
-            data, opened, shut = self._open(data, frame)
+            found = self._open(data, frame)
+            data, opened, shut = found.data, found.opened, found.shut
         return Event(
             seq=frame.seq,
             subject=frame.subject,
@@ -355,9 +353,9 @@ class Client:
                 self._call(self._on_state, state)
             case does.TellError(error):
                 self._report(GatewayError(error.code, error.message, retry=error.retry), None)
-            case does.Deny(inboxes, subjects):
+            case does.Deny(inboxes, subjects, reason):
                 for number in inboxes:
-                    self._inboxes.pop(number).end(Forbidden("patterns are not permitted", None, subjects))
+                    self._inboxes.pop(number).end(Forbidden(f"subscribing was refused: {reason}", None, subjects))
             case does.Stop(kind, code):
                 self._fail(stopped(kind, code))
 
@@ -367,8 +365,8 @@ class Client:
 
     def _fail(self, failure: Exception) -> None:
         self._failure = self._failure or failure
-        if isinstance(failure, Revoked):
-            self._keys = None
+        if isinstance(failure, Revoked) and self._keys is not None:
+            self._keys.wipe()
         for inbox in self._inboxes.values():
             inbox.end(self._failure)
 
@@ -443,16 +441,9 @@ class Client:
         error.__cause__ = cause
         self._call(self._on_error or _log_error, error)
 
-    def _open(self, data: dict[str, Any], frame: EventFrame) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
-        sealed = data["$sealed"]
-        if self._keys is None:
-            return data, (), tuple(sealed) if isinstance(sealed, dict) else ()
-        from tidewire_client.sealed import open_sealed  # noqa: PLC0415 - needs the extra
-
-        found = open_sealed(
-            data, subject=frame.subject, message_id=frame.id or "", keys=self._keys, tenant=self._tenant
-        )
-        return found.data, tuple(found.opened), tuple(found.shut)
+    def _open(self, data: Any, frame: EventFrame) -> Opened:
+        keys = self._keys if self._keys is not None else DeviceKeys()
+        return open_sealed(data, subject=frame.subject, message_id=frame.id, keys=keys, tenant=self._tenant)
 
 
 def _now() -> float:

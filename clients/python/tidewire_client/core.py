@@ -401,13 +401,14 @@ class Core:
                 TellError(Error(code=error.code, message=error.message, retry=error.retry)),
                 *self._renew_later(now),
             ]
-        denied = frame.data.denied if frame.data is not None else None
-        return self._deny(subjects if frame.error is not None else denied or ())
+        if frame.error is not None:
+            return self._deny(subjects, frame.error.code)
+        return self._deny((frame.data.denied if frame.data is not None else None) or ())
 
     def _goodbye(self, frame: Goodbye, now: float) -> list[Effect]:
         self._after_ms = frame.after
         verdict = verdict_of_close(frame.code)
-        if not frame.reconnect and verdict not in _STOPS and verdict is not Verdict.UNAUTHORIZED:
+        if not frame.reconnect and verdict in (Verdict.RESUME, Verdict.BACKOFF, Verdict.RENEW):
             verdict = Verdict.REFUSED
         effects = self._flush()
         return effects + self._lost(verdict, frame.code, now)
@@ -575,7 +576,7 @@ class Core:
             effects.append(Send(Unsubscribe(self._frame_id(), ended)))
         return effects
 
-    def _deny(self, subjects: tuple[str, ...]) -> list[Effect]:
+    def _deny(self, subjects: tuple[str, ...], reason: str = "forbidden") -> list[Effect]:
         """End the iterators that hold a refused pattern. What they had not processed is not permitted any more."""
         hit = tuple(n for n, held in self._inboxes.items() if any(p in subjects for p in held))
         if not hit:
@@ -585,7 +586,7 @@ class Core:
             if self._ledger is not None:
                 self._ledger.release(number)
         self._announced.difference_update(subjects)
-        return [Deny(hit, tuple(subjects)), *self._announce()]
+        return [Deny(hit, subjects, reason), *self._announce()]
 
     # --- position and acknowledgements ---
 

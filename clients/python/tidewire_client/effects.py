@@ -89,6 +89,8 @@ class Deny(msgspec.Struct, frozen=True, tag=True):
 
     inboxes: tuple[int, ...]
     subjects: tuple[str, ...]
+    reason: str
+    """``forbidden``, or the code of the gateway's refusal."""
 
 
 StopKind = Literal["unauthorized", "forbidden", "taken_over", "revoked", "protocol", "user_changed", "refused"]

@@ -16,7 +16,7 @@ class Event:
         id: the publisher's message id, or None.
         headers: the publisher's headers.
         opened: classes of sealed fields that have been put back into ``data``.
-        shut: classes of sealed fields without a key here, which stay sealed.
+        shut: classes of sealed fields that stay shut here, each with its reason (``no_key``, ...).
     """
 
     __slots__ = ("_ack", "data", "headers", "id", "opened", "replay", "seq", "shut", "subject", "time")
@@ -32,7 +32,7 @@ class Event:
         id: str | None,
         headers: Mapping[str, Any],
         opened: tuple[str, ...],
-        shut: tuple[str, ...],
+        shut: Mapping[str, str],
         ack: Callable[[], Awaitable[None]],
     ) -> None:
         self.seq = seq
