@@ -14,7 +14,7 @@ from mesh.embedded import EmbeddedServer
 from mesh.provision import provision, read, verify
 from mesh.topology import BucketSpec, Create, Keep, StreamSpec, Topology, Update
 from security.errors import ConfigurationError
-from tests.servers import linked, replicated, running_cluster, running_server
+from tests.servers import linked, running_server
 
 
 @pytest_asyncio.fixture
@@ -78,12 +78,3 @@ async def test_a_stream_of_the_topology_takes_more_than_a_thousand_consumers(api
 
     made = await asyncio.gather(*(make(n) for n in range(1_050)))
     assert [answer for answer in made if isinstance(answer, ApiError)] == []
-
-
-async def test_three_servers_are_provisioned_as_soon_as_they_have_leaders(tmp_path: Path) -> None:
-    wanted = replicated()
-    async with running_cluster(tmp_path, topology=wanted) as cluster, linked(*cluster.servers) as link:
-        assert (await verify(Api(link), wanted)).is_done
-        assert (await read(Api(link), wanted))["EVENTS"]["num_replicas"] == 3
-        answer = await link.request("orders.c1.o1", b"{}")
-        assert b'"seq":1' in answer.payload
