@@ -22,7 +22,6 @@ POINTERS: Final = 64  # most sealed fields of one class of one event
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")  # a class
 _DATA_SUBJECT: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")  # the grammar of a token's ``sub``
 _PLACEHOLDER: Final = re.compile(r"\{[a-z][a-z0-9_]*\}")
-_NESTING: Final = pointers.POINTER_TOKENS  # deepest Struct in a Struct
 
 
 class Sensitive:
@@ -132,9 +131,12 @@ def rules_of(pattern: str, declared: type[msgspec.Struct]) -> tuple[Rule, ...]:
     )
 
 
-def _fields(struct: type[msgspec.Struct], above: tuple[str, ...]) -> list[tuple[tuple[str, ...], str]]:
-    if len(above) >= _NESTING:
-        raise ConfigurationError(f"{struct.__name__}: nested deeper than {_NESTING} Structs; mark the outer field")
+def _fields(
+    struct: type[msgspec.Struct], above: tuple[str, ...], outer: tuple[type, ...] = ()
+) -> list[tuple[tuple[str, ...], str]]:
+    """Give path and class of each sensitive field below ``above``; ``outer`` are the Structs around this one."""
+    if struct in outer:
+        raise ConfigurationError(f"{struct.__name__}: has sensitive fields and nests in itself; mark the outer field")
     hints = typing.get_type_hints(struct, include_extras=True)
     found: list[tuple[tuple[str, ...], str]] = []
     for field in msgspec.structs.fields(struct):
@@ -144,13 +146,14 @@ def _fields(struct: type[msgspec.Struct], above: tuple[str, ...]) -> list[tuple[
             found.append((path, field_class))
             continue
         for kind in kinds:
-            if _is_struct(kind):
-                found += _fields(kind, path)
-            elif _holds_sensitive(kind, _NESTING):
+            if not _holds_sensitive(kind, set()):
+                continue
+            if not _is_struct(kind):
                 raise ConfigurationError(
                     f"{struct.__name__}.{field.name}: has sensitive fields inside an array or a mapping, which are "
                     f"sealed whole; mark the field itself with Sensitive"
                 )
+            found += _fields(kind, path, (*outer, struct))
     if found and struct.__struct_config__.array_like:
         raise ConfigurationError(f"{struct.__name__}: is encoded as an array, so no pointer reaches its fields")
     return found
@@ -176,19 +179,19 @@ def _unwrap(hint: object) -> tuple[str | None, list[typing.Any]]:
     return None, [hint]
 
 
-def _holds_sensitive(kind: object, depth: int) -> bool:
-    """Say whether a sensitive field is anywhere in an array or mapping type."""
-    for argument in get_args(kind):
-        field_class, kinds = _unwrap(argument)
-        if field_class is not None:
+def _holds_sensitive(kind: object, seen: set[object]) -> bool:
+    """Say whether a sensitive field is anywhere in a Struct, array or mapping type; ``seen`` ends endless nesting."""
+    if _is_struct(kind):
+        if kind in seen:
+            return False
+        seen.add(kind)
+        inside: Iterable[object] = typing.get_type_hints(kind, include_extras=True).values()
+    else:
+        inside = get_args(kind)
+    for hint in inside:
+        field_class, kinds = _unwrap(hint)
+        if field_class is not None or any(_holds_sensitive(inner, seen) for inner in kinds):
             return True
-        for inner in kinds:
-            if depth and _is_struct(inner):
-                hints = typing.get_type_hints(inner, include_extras=True)
-                if any(_holds_sensitive(typing.Tuple[hint], depth - 1) for hint in hints.values()):  # noqa: UP006
-                    return True
-            elif _holds_sensitive(inner, depth):
-                return True
     return False
 
 
