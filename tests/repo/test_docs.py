@@ -15,6 +15,7 @@ from tests.repo.sources import ROOT, files, modules, name_of
 
 OPERATIONS = ROOT / "docs" / "operations.md"
 README = ROOT / "README.md"
+PATH = re.compile(r"`((?:security|mesh|replay|gateway|tests|clients|docs|examples|deploy|bench)/[\w./-]*)`")
 METRIC = re.compile(r"\btidewire_[a-z0-9_]+\b")
 # prometheus-client appends these to what the code names.
 SUFFIXES = ("_total", "_bucket", "_sum", "_count", "_created")
@@ -69,6 +70,17 @@ def test_every_link_leads_somewhere() -> None:
     assert README in pages
     broken = [f"{name_of(page)}: {link}" for page in pages for link in links(page) if not resolves(page, link)]
     assert not broken, "\n".join(broken)
+
+
+def test_every_path_in_the_docs_exists() -> None:
+    named = {
+        (name_of(page), path)
+        for page in files(".md")
+        if not name_of(page).startswith("clients/")
+        for path in PATH.findall(page.read_text(encoding="utf-8"))
+    }
+    assert ("docs/architecture.md", "gateway/session.py") in named
+    assert {(page, path) for page, path in named if not (ROOT / path).exists()} == set()
 
 
 def test_a_broken_link_is_seen() -> None:
