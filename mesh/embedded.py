@@ -59,6 +59,8 @@ class EmbeddedSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The configuration file; None takes Tidewire's ``nats.conf``."""
     cluster: Cluster | None = None
     """None: a server on its own."""
+    variables: dict[str, str] = {}  # msgspec copies it for each instance
+    """More environment that ``config`` reads; values are read as values of that file, so quote texts."""
     ready_within_s: float = 30.0
     """Seconds until it must listen; recovery of a large store is in it."""
     stop_within_s: float = 15.0
@@ -154,6 +156,7 @@ class EmbeddedServer:
         environment = {
             "TIDEWIRE_NATS_PORT": str(self.port or -1),
             "TIDEWIRE_NATS_STORE": json.dumps(str(folder / "store")),
+            **self.settings.variables,
             **{f"TIDEWIRE_NATS_{u.upper()}_PASSWORD": json.dumps(p.reveal()) for u, p in self._passwords.items()},
         }
         arguments = [
