@@ -81,6 +81,8 @@ def compact_json(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
+# 16 bytes leave 4 bits of their last letter unused: each of these spells the same tag as its letter with zeros there.
+STRAY = {"A": "B", "Q": "R", "g": "h", "w": "x"}
 GOOD_CONTACT = jwe(header("contact"), CONTACT, jwk("contact"))
 GOOD_HEALTH = jwe(header("health"), HEALTH, jwk("health"))
 
@@ -246,7 +248,7 @@ def tampering_with_the_event() -> Iterator[Vector]:
         ("six segments", GOOD_CONTACT + ".AAAA"),
         ("padding", GOOD_CONTACT + "=="),
         ("a line break", GOOD_CONTACT + "\n"),
-        ("stray bits at the end", with_segment(GOOD_CONTACT, 2, iv[:-2] + "A")),
+        ("stray bits at the end", GOOD_CONTACT[:-1] + STRAY[GOOD_CONTACT[-1]]),
         ("letters of the other alphabet", with_segment(GOOD_CONTACT, 4, "+/" + tag[2:])),
         ("an empty text", ""),
         ("null", None),
