@@ -15,7 +15,7 @@ PACKAGES = (*FLOORS, SDK)
 def files(*suffixes: str) -> tuple[Path, ...]:
     """Return the repository's files, also those not committed yet, with one of ``suffixes`` (none: all)."""
     listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        ["git", "-c", "safe.directory=*", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
         check=True,
         capture_output=True,
