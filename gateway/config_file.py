@@ -2,7 +2,6 @@
 
 import stat
 import tomllib
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gateway.config import Config, Nats
@@ -21,7 +20,7 @@ def load(path: Path) -> Config:
     something wrong.
     """
     try:
-        document = tomllib.loads(_read(path, "the configuration").decode())
+        document = tomllib.loads(read_file(path, "the configuration").decode())
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path}: is not UTF-8 (byte {error.start})") from None
     except tomllib.TOMLDecodeError as error:
@@ -29,32 +28,6 @@ def load(path: Path) -> Config:
     except RecursionError:
         raise ConfigurationError(f"{path}: is nested too deeply") from None
     return parse(document, str(path.absolute().parent))
-
-
-def named_files(config: Config) -> Iterator[str]:
-    """What is wrong with the files that the configuration names, one line each: missing, or open to others."""
-    public = [
-        ("listen.certificate", config.listen.certificate),
-        ("nats.ca", config.nats.ca),
-        ("nats.certificate", config.nats.certificate),
-        *((f"issuers[{place}].jwks", issuer.jwks) for place, issuer in enumerate(config.issuers)),
-    ]
-    private = [
-        ("listen.key", config.listen.key),
-        ("nats.password_file", config.nats.password_file),
-        ("nats.credentials_file", config.nats.credentials_file),
-        ("nats.key", config.nats.key),
-    ]
-    readers: tuple[tuple[Callable[[Path, str], object], list[tuple[str, str | None]]], ...]
-    readers = ((_read, public), (read_secret, private))
-    for reader, fields in readers:
-        for name, path in fields:
-            if path is None or "://" in path:
-                continue
-            try:
-                reader(Path(path), name)
-            except ConfigurationError as error:
-                yield str(error)
 
 
 def nats_password(nats: Nats) -> Secret | None:
@@ -71,7 +44,7 @@ def read_secret(path: Path, name: str) -> str:
     empty, not
     a regular file, or open to others.
     """
-    data = _read(path, name)
+    data = read_file(path, name)
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         raise ConfigurationError(f"{name}: {path} is open to others ({mode:04o}); run chmod 600 {path}")
@@ -84,7 +57,8 @@ def read_secret(path: Path, name: str) -> str:
     return text
 
 
-def _read(path: Path, name: str) -> bytes:
+def read_file(path: Path, name: str) -> bytes:
+    """The bytes of a file; ``name`` is the configuration field that names it. Raises ``ConfigurationError``."""
     try:
         if not path.is_file():
             raise ConfigurationError(f"{name}: {path} is no file; check the path")

@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-from security.errors import ConfigurationError, UpstreamUnavailable
+from security.errors import ConfigurationError, TidewireError, UpstreamUnavailable
 
 
 class Exit(IntEnum):
@@ -20,6 +20,10 @@ class Exit(IntEnum):
     """NATS or the gateway could not be reached: try again later."""
 
 
+class RefusedByGateway(TidewireError):  # noqa: N818  # named as what happened
+    """The gateway said no to a command, for good: its token, its permission, its session."""
+
+
 def exit_code(error: BaseException) -> Exit:
     """The exit code that a failure ends a command with."""
     match error:
@@ -27,5 +31,7 @@ def exit_code(error: BaseException) -> Exit:
             return Exit.USAGE
         case UpstreamUnavailable():
             return Exit.UNREACHABLE
+        case RefusedByGateway():
+            return Exit.REFUSED
         case _:
             return Exit.FAILED

@@ -5,8 +5,9 @@ from pathlib import Path
 import click
 
 from gateway.commands import options
-from gateway.config_file import load, named_files
+from gateway.config_file import load
 from gateway.config_text import effective
+from gateway.named_files import named_files
 from security.errors import ConfigurationError
 
 

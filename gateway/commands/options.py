@@ -31,5 +31,14 @@ config_file = click.option(
 )
 """``config_file: Path``."""
 
+optional_config_file = click.option(
+    "--config",
+    "config_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Configuration (TOML) whose [nats] to use.  [default: tidewire up's]",
+)
+"""``config_file: Path | None``."""
+
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line on standard output.")
 """``as_json: bool``."""

@@ -10,7 +10,8 @@ import click
 
 from gateway import logs
 from gateway.commands import options
-from gateway.config_file import load, named_files
+from gateway.config_file import load
+from gateway.named_files import named_files
 from gateway.signals import stop_on_signals, until_stopped
 from gateway.supervisor import Supervisor
 from security.errors import ConfigurationError

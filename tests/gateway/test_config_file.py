@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config_file import MAX_FILE_BYTES, load, named_files, nats_password, read_secret
+from gateway.config_file import MAX_FILE_BYTES, load, nats_password, read_secret
 from security.errors import ConfigurationError
 
 TEXT = """
@@ -23,7 +23,6 @@ jwks = "keys.json"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "gateway.toml").write_text(TEXT)
-    (tmp_path / "keys.json").write_text("{}")
     secret = tmp_path / "password"
     secret.write_text("opensesame\n")
     secret.chmod(0o600)
@@ -42,21 +41,6 @@ def test_a_file_is_read_and_its_paths_count_from_its_folder(folder: Path) -> Non
     password = nats_password(config.nats)
     assert password is not None
     assert password.reveal() == "opensesame"
-    assert list(named_files(config)) == []
-
-
-def test_a_secret_open_to_others_is_refused_with_the_remedy(folder: Path) -> None:
-    (folder / "password").chmod(0o640)
-    told = list(named_files(load(folder / "gateway.toml")))
-    path = folder / "password"
-    assert told == [f"nats.password_file: {path} is open to others (0640); run chmod 600 {path}"]
-
-
-def test_missing_files_are_told_by_the_field_that_names_them(folder: Path) -> None:
-    (folder / "password").unlink()
-    (folder / "keys.json").unlink()
-    told = [line.split(":")[0] for line in named_files(load(folder / "gateway.toml"))]
-    assert told == ["issuers[0].jwks", "nats.password_file"]
 
 
 def test_an_empty_or_binary_secret_is_refused(folder: Path) -> None:

@@ -1,0 +1,173 @@
+"""Shell: everything on this machine: nats-server, streams, keys, gateway workers, the shop.
+
+One coroutine: it starts them in the order in which they need each other, and being cancelled stops them in the reverse
+order. What dies in between is started again.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from gateway.config import Config, Log
+from gateway.config_text import effective
+from gateway.serving import until_serving
+from gateway.settings import topology
+from gateway.shop import CUSTOMERS, PATTERN, OrderMoved
+from gateway.shop_keeper import keep_shop
+from gateway.state_folder import NatsUrls, Running, StateFolder
+from gateway.supervisor import Supervisor
+from gateway.up_config import development_config
+from mesh.api import Api
+from mesh.embedded import USERS, EmbeddedServer, EmbeddedSettings
+from mesh.link import Link, LinkSettings
+from mesh.provision import provision
+from security import keyfile
+from security.development import DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER, DevelopmentState
+from security.errors import TidewireError
+from security.keyring import KeyRing
+from security.policy import rules_of
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 0.25
+"""Seconds between looks at nats-server."""
+RENEW_EVERY_S = 3_600.0
+"""Seconds between looks at the ends of certificate and sealing keys."""
+TENANT = "default"
+"""Whose sealing keys they are, as ``mesh.envelope`` has it."""
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line says."""
+
+    port: int
+    """Port for clients; 0 takes a free one."""
+    nats_port: int
+    """Port of nats-server; 0 takes a free one."""
+    workers: int
+    """Gateway processes."""
+    shop: bool
+    """Whether the shop is open."""
+    log: Log
+
+
+async def up(folder: StateFolder, wanted: Wanted, ready: Callable[[Running], None]) -> None:
+    """Start everything, call ``ready``, keep it running until cancelled; then drain and leave no process behind.
+
+    ``folder`` is held by the caller. Raises ``ConfigurationError`` or ``UpstreamUnavailable`` when something cannot be
+    started; what had been started is stopped then.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        server = EmbeddedServer(EmbeddedSettings(state_dir=folder.nats, port=wanted.nats_port))
+        stack.push_async_callback(server.stop)
+        await server.start()
+        keys = DevelopmentState(folder.development)
+        keys.prepare(time.time())
+        config = _write_config(folder, wanted, server, keys)
+        await _provision(server, config)
+        supervisor = Supervisor(config, folder.config, wanted.workers)
+        stack.push_async_callback(supervisor.stop)
+        await supervisor.start()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_keep_server(server), name="keep nats-server")
+            group.create_task(_keep_certificate(keys, supervisor), name="renew certificate")
+            if wanted.shop:
+                group.create_task(_keep_shop(folder, server), name="shop")
+            running = _running(folder, server, supervisor, keys)
+            await until_serving(supervisor.host, supervisor.port, keys.ca)
+            folder.say_running(running)
+            ready(running)
+
+
+def _write_config(folder: StateFolder, wanted: Wanted, server: EmbeddedServer, keys: DevelopmentState) -> Config:
+    for user in USERS:
+        folder.write_private(folder.password(user), server.password(user).reveal())
+    config = development_config(
+        port=wanted.port,
+        nats_url=server.url,
+        password_file=str(folder.password("gateway")),
+        certificate=str(keys.certificate),
+        key=str(keys.key),
+        issuer=DEVELOPMENT_ISSUER,
+        audience=DEVELOPMENT_AUDIENCE,
+        jwks=str(keys.jwks),
+    )
+    config = msgspec.structs.replace(config, log=wanted.log)
+    note = "# Written by tidewire up at each start: copy it before you change it.\n"
+    folder.write_private(folder.config, note + effective(config))
+    return config
+
+
+async def _provision(server: EmbeddedServer, config: Config) -> None:
+    async with Link(_link_settings(server, "operator")) as link:
+        await provision(Api(link), topology(config))
+
+
+def _link_settings(server: EmbeddedServer, user: str) -> LinkSettings:
+    return LinkSettings(
+        servers=(server.url,),
+        user=user,
+        password=server.password(user),
+        inbox_prefix=USERS[user],
+        name=f"tidewire up {user}",
+    )
+
+
+def _running(folder: StateFolder, server: EmbeddedServer, supervisor: Supervisor, keys: DevelopmentState) -> Running:
+    return Running(
+        url=f"wss://{supervisor.host}:{supervisor.port}/v1/session",
+        http=f"https://{supervisor.host}:{supervisor.port}",
+        ca=str(keys.ca),
+        nats=NatsUrls(publisher=server.url_of("publisher"), gateway=server.url_of("gateway")),
+        state_dir=str(folder.path),
+    )
+
+
+async def _keep_server(server: EmbeddedServer) -> None:
+    """Start nats-server again when it has died, on its port and store."""
+    while True:
+        await asyncio.sleep(LOOK_EVERY_S)
+        if server.is_running:
+            continue
+        log.warning("nats-server ended; starting it again")
+        try:
+            await server.kill()  # nothing is left of it but its lock
+            await server.start()
+        except TidewireError as error:
+            log.warning("nats-server did not start", extra={"error": str(error)})
+            await asyncio.sleep(1)
+
+
+async def _keep_certificate(keys: DevelopmentState, supervisor: Supervisor) -> None:
+    while True:
+        await asyncio.sleep(RENEW_EVERY_S)
+        if keys.prepare(time.time()):
+            supervisor.signal(signal.SIGHUP)
+
+
+async def _keep_shop(folder: StateFolder, server: EmbeddedServer) -> None:
+    looked_at = -RENEW_EVERY_S
+
+    def renew(ring: KeyRing) -> None:
+        nonlocal looked_at
+        if time.monotonic() - looked_at >= RENEW_EVERY_S:
+            looked_at = time.monotonic()
+            _prepare_keys(folder, ring)
+
+    async with Link(_link_settings(server, "publisher")) as link:
+        await keep_shop(link, KeyRing(), renew)
+
+
+def _prepare_keys(folder: StateFolder, ring: KeyRing) -> None:
+    """Keys for each customer: all in the publisher's file, each customer's own in a file for the device."""
+    classes = sorted({rule.field_class for rule in rules_of(PATTERN, OrderMoved)})
+    for customer in CUSTOMERS:
+        for key in keyfile.ensure(folder.sealing_keys, TENANT, customer.name, classes):
+            if ring.opening(key.kid) is None:
+                ring.add(key)
+        keyfile.export(folder.sealing_keys, customer.name, folder.device_keys(customer.name), tenant=TENANT)
