@@ -332,6 +332,7 @@ class Client:
                 assert self._dial is not None
                 assert self._connection is None, "one connection at a time"
                 self._connection = Connection(number, self._dial, self)
+                self._connection.task.add_done_callback(self._reap)
             case does.Drop():
                 if self._connection is not None:
                     _ = self._spawn(self._connection.end())
@@ -361,7 +362,10 @@ class Client:
 
     def _tick(self) -> None:
         self._timer = None
-        self._perform(self._core.tick(_now()))
+        try:
+            self._perform(self._core.tick(_now()))
+        except Exception as error:  # noqa: BLE001 - the top of a timer: told by every iterator
+            self._crash(error)
 
     def _fail(self, failure: Exception) -> None:
         self._failure = self._failure or failure
@@ -383,8 +387,10 @@ class Client:
         if task.cancelled():
             return
         error = task.exception()
-        if error is None:
-            return
+        if error is not None:
+            self._crash(error)
+
+    def _crash(self, error: BaseException) -> None:
         self._fail(error if isinstance(error, Exception) else ClientClosed("a task of the client was ended"))
         self._perform(self._core.close())
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.typing import Subprotocol
 
 from tidewire_client.frames import SUBPROTOCOLS, BadFrame, Codec, Incoming, Outgoing
@@ -51,7 +51,7 @@ class Listener(Protocol):
 
 
 class Connection:
-    """One WebSocket. ``run`` is a task of its own; ``end`` closes, after all that was given to ``send`` has gone."""
+    """One WebSocket. Its ``task`` ends with it; ``end`` closes, after all that was given to ``send`` has gone."""
 
     def __init__(self, number: int, dial: Dial, listener: Listener) -> None:
         self.number = number
@@ -60,7 +60,7 @@ class Connection:
         self._listener = listener
         self._outbox: asyncio.Queue[tuple[Outgoing, Awaitable[None] | None] | None] = asyncio.Queue()
         self._socket: ClientConnection | None = None
-        self._task = asyncio.ensure_future(self._run())
+        self.task = asyncio.ensure_future(self._run())
 
     def send(self, frame: Outgoing, after: Awaitable[None] | None) -> None:
         """Send a frame, in order, once ``after`` is done."""
@@ -75,13 +75,13 @@ class Connection:
     async def end(self) -> None:
         """Send what waits, close, and return when the socket is gone; never longer than a few seconds."""
         if self._socket is None:
-            self._task.cancel()
+            self.task.cancel()
         else:
             self._outbox.put_nowait(None)
-        done, _ = await asyncio.wait((self._task,), timeout=3 * CLOSE_WITHIN_S)
+        done, _ = await asyncio.wait((self.task,), timeout=3 * CLOSE_WITHIN_S)
         if not done:
-            self._task.cancel()
-            await asyncio.wait((self._task,), timeout=CLOSE_WITHIN_S)
+            self.task.cancel()
+            await asyncio.wait((self.task,), timeout=CLOSE_WITHIN_S)
         if self._socket is not None:
             self._socket.transport.abort()  # after a clean close this does nothing
 
@@ -104,7 +104,7 @@ class Connection:
         except InvalidStatus as error:
             listener.on_broken(number, None, error.response.status_code, error)
             return
-        except (OSError, InvalidHandshake, ConnectionClosed, EOFError) as error:
+        except (OSError, WebSocketException, EOFError) as error:
             listener.on_broken(number, None, None, error)
             return
         writing = asyncio.ensure_future(self._write(socket))
