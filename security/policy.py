@@ -14,7 +14,7 @@ from typing import Annotated, Final, get_args, get_origin
 import msgspec
 
 from security import pointers, subjects
-from security.errors import ConfigurationError
+from security.errors import ConfigurationError, TidewireError
 
 CLASSES: Final = 16  # most classes of one event
 POINTERS: Final = 64  # most sealed fields of one class of one event
@@ -22,6 +22,10 @@ POINTERS: Final = 64  # most sealed fields of one class of one event
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")  # a class
 _DATA_SUBJECT: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")  # the grammar of a token's ``sub``
 _PLACEHOLDER: Final = re.compile(r"\{[a-z][a-z0-9_]*\}")
+
+
+class CannotSeal(TidewireError):  # noqa: N818  (named as what happened, like its siblings)
+    """The event cannot be sealed as declared, so it must not be published. The message holds no value."""
 
 
 class Sensitive:

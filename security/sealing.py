@@ -13,9 +13,11 @@ from joserfc import jwe
 from joserfc.registry import HeaderParameter
 
 from security import pointers, strict_json
-from security.errors import LimitReached, TidewireError
+from security.errors import LimitReached
 from security.keyring import SealingKey
-from security.policy import CLASSES, POINTERS
+from security.policy import CLASSES, POINTERS, CannotSeal
+
+__all__ = ["CannotSeal", "seal"]
 
 PLAIN_BYTES: Final = 49_152  # most plaintext of one class; its base64url is 65,536, what joserfc opens by default
 PLAIN_DEPTH: Final = 32  # most nested arrays and objects in it, the outermost object counted
@@ -41,10 +43,6 @@ _REGISTRY: Final = _Registry(
     },
     algorithms=["dir", "A256GCM"],
 )
-
-
-class CannotSeal(TidewireError):  # noqa: N818  (named as what happened, like its siblings)
-    """The event cannot be sealed as declared, so it must not be published. The message holds no value."""
 
 
 def seal(

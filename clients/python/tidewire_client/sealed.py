@@ -32,11 +32,9 @@ import binascii
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Literal, NoReturn
+from typing import Any, Final, Literal, NoReturn, Protocol
 
 import msgspec
-
-from tidewire_client.keys import DeviceKeys
 
 SEALED: Final = "$sealed"
 CLASSES: Final = 16  # most classes of one event
@@ -80,6 +78,23 @@ _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _HEADER_DEPTH: Final = 1
 
 
+class HeldKey(Protocol):
+    """One key of this device, as ``keys.DeviceKey`` is."""
+
+    field_class: str
+    tenant: str
+
+    def reveal(self) -> bytes:
+        """Give its 32 bytes."""
+
+
+class HeldKeys(Protocol):
+    """The keys of this device, as ``keys.DeviceKeys`` are."""
+
+    def get(self, kid: str) -> HeldKey | None:
+        """Give the key named ``kid``; None when it is not held."""
+
+
 class Opened(msgspec.Struct, frozen=True):
     """An event's data after opening.
 
@@ -98,7 +113,7 @@ def open_sealed(
     *,
     subject: str,
     message_id: str | None,
-    keys: DeviceKeys,
+    keys: HeldKeys,
     tenant: str | None = None,
     expected: Mapping[str, Iterable[str]] | None = None,
 ) -> Opened:
@@ -163,7 +178,7 @@ def _broken_promises(
 
 
 def _open(
-    compact: object, name: str, subject: str, message_id: str | None, keys: DeviceKeys, tenant: str | None
+    compact: object, name: str, subject: str, message_id: str | None, keys: HeldKeys, tenant: str | None
 ) -> Fields | Reason:
     """Open one class: its fields, or the first check that failed."""
     header = _header(compact)
