@@ -7,15 +7,15 @@ repeats by it. Where nothing is declared for a subject, the payload is the event
 
 import re
 from collections.abc import Mapping
+from typing import Protocol
 
 import msgspec
 
 from mesh.event import MESSAGE_ID
 from security import pointers, strict_json, subjects
 from security.errors import ConfigurationError, LimitReached, TidewireError
-from security.keyring import KeyRing
+from security.keyring import KeyRing, SealingKey
 from security.policy import Policy, rules_of
-from security.sealing import CannotSeal, seal
 
 PAYLOAD_BYTES = 1_048_576
 """Bytes of an event, headers and payload, as nats-server's ``max_payload`` counts them."""
@@ -31,8 +31,26 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]{0,4096}")
 
 
-class CannotPublish(TidewireError):  # noqa: N818  # named as what happened, like CannotSeal
+class CannotPublish(TidewireError):  # noqa: N818  # named as what happened, like security.sealing.CannotSeal
     """The event can never be published as it is. The message says why, and holds nothing of the event's data."""
+
+
+class Seal(Protocol):
+    """``security.sealing.seal``: given by the shell, because sealing draws randomness."""
+
+    def __call__(
+        self,
+        data: object,
+        *,
+        subject: str,
+        message_id: str | None,
+        declared: Mapping[str, tuple[str, ...]],
+        keys: Mapping[str, SealingKey],
+        unix_s: float,
+        pad: bool = False,
+    ) -> object:
+        """Give ``data`` with the declared fields sealed."""
+        ...
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -82,6 +100,7 @@ class Envelopes:
         *,
         random: bytes,
         unix_s: float,
+        seal: Seal,
         message_id: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Message:
@@ -92,6 +111,7 @@ class Envelopes:
             event: a Struct, a JSON value, or bytes (the payload as it is; a JSON object where fields are declared).
             random: 16 fresh random bytes, used when there is no ``message_id``.
             unix_s: now, in Unix seconds.
+            seal: ``security.sealing.seal``.
             message_id: 1 to 256 printable ASCII characters without spaces, the same for each repeat of this event.
             headers: carried along, such as ``traceparent`` (W3C Trace Context). Names that begin with ``Nats-`` are
                 refused: they tell the server what to do.
@@ -106,13 +126,13 @@ class Envelopes:
         if not _MESSAGE_ID.fullmatch(ident):
             raise CannotPublish(f"{subject}: a message id is 1 to 256 printable ASCII characters without spaces")
         carried = _carried(subject, ident, headers)
-        payload = self._payload(subject, event, ident, unix_s)
+        payload = self._payload(subject, event, ident, unix_s, seal)
         size_bytes = len(payload) + 14 + sum(len(name) + len(value) + 4 for name, value in carried.items())
         if size_bytes > self._payload_bytes:
             raise LimitReached(f"{subject}: {size_bytes} bytes are more than payload_bytes ({self._payload_bytes})")
         return Message(subject, carried, payload, ident, size_bytes)
 
-    def _payload(self, subject: str, event: object, message_id: str, unix_s: float) -> bytes:
+    def _payload(self, subject: str, event: object, message_id: str, unix_s: float, seal: Seal) -> bytes:
         declared = self._policy.declared(subject)
         if isinstance(event, msgspec.Struct):
             self._refuse_undeclared(subject, type(event), declared)
@@ -122,13 +142,13 @@ class Envelopes:
         classes = [name for name, places in declared.items() if any(_exists(data, place) for place in places)]
         owner = self._policy.data_subject(subject)
         if classes and owner is None:
-            raise CannotSeal(f"{subject}: its rules name no person ({{...}} in the pattern): no key can seal it")
+            raise CannotPublish(f"{subject}: its rules name no person ({{...}} in the pattern): no key can seal it")
         keys = self._keys.sealing_keys(self._tenant, owner or "", classes, unix_s)
         sealed = seal(
             data, subject=subject, message_id=message_id, declared=declared, keys=keys, unix_s=unix_s, pad=self._pad
         )
         if leaks := self._policy.leaks(subject, sealed):  # the last look, whatever sealing did
-            raise CannotSeal(f"{subject}: {', '.join(leaks)} would be in clear")
+            raise CannotPublish(f"{subject}: {', '.join(leaks)} would be in clear")
         return _encode(subject, sealed)
 
     def _data(self, subject: str, event: object) -> dict[str, object]:
@@ -137,11 +157,11 @@ class Envelopes:
             try:
                 data = strict_json.decode(event, max_bytes=self._payload_bytes, max_depth=SEALED_DEPTH)
             except strict_json.NotStrict as refusal:
-                raise CannotSeal(f"{subject}: has declared fields, and is no strict JSON: {refusal}") from None
+                raise CannotPublish(f"{subject}: has declared fields, and is no strict JSON: {refusal}") from None
         else:
             data = msgspec.json.decode(_encode(subject, event))
         if not isinstance(data, dict):
-            raise CannotSeal(f"{subject}: has declared fields, and the event is no JSON object: a value may hide in it")
+            raise CannotPublish(f"{subject}: has declared fields, and the event is no object: a value may hide in it")
         return data
 
     def _refuse_undeclared(

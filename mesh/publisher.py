@@ -23,6 +23,7 @@ from mesh.envelope import RANDOM_BYTES, Envelopes, Message
 from mesh.link import Link, Tap
 from mesh.retry import RetryPolicy
 from security.errors import ConfigurationError, LimitReached, UpstreamUnavailable
+from security.sealing import seal
 
 TICK_S = 0.02  # how exactly attempts are timed
 
@@ -186,7 +187,7 @@ class Publisher:
     ) -> Message:
         random = secrets.token_bytes(RANDOM_BYTES)
         return self._envelopes.message(
-            subject, event, random=random, unix_s=time.time(), message_id=message_id, headers=headers
+            subject, event, random=random, unix_s=time.time(), seal=seal, message_id=message_id, headers=headers
         )
 
     def _has_room(self, message: Message) -> bool:

@@ -9,7 +9,7 @@ from mesh.envelope import PAYLOAD_BYTES, CannotPublish, Envelopes, Message
 from security.errors import ConfigurationError, LimitReached
 from security.keyring import KeyRing, SealingKey
 from security.policy import Policy, Rule, Sensitive, rules_of
-from security.sealing import CannotSeal
+from security.sealing import seal
 
 RANDOM = bytes(range(16))
 NOW = 1_795_420_000.0
@@ -44,7 +44,7 @@ def ring() -> KeyRing:
 
 
 def message(event: object, subject: str = "orders.c42.o7", envelopes: Envelopes | None = None, **more: Any) -> Message:
-    return (envelopes or Envelopes()).message(subject, event, random=RANDOM, unix_s=NOW, **more)
+    return (envelopes or Envelopes()).message(subject, event, random=RANDOM, unix_s=NOW, seal=seal, **more)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_an_id_made_here_has_all_the_randomness_it_was_given() -> None:
     made = message({})
     assert made.message_id == made.headers["Nats-Msg-Id"] == RANDOM.hex()
     with pytest.raises(AssertionError):
-        Envelopes().message("orders.x", {}, random=bytes(15), unix_s=NOW)
+        Envelopes().message("orders.x", {}, random=bytes(15), unix_s=NOW, seal=seal)
 
 
 def test_a_given_id_is_kept() -> None:
@@ -133,7 +133,7 @@ def test_a_field_that_is_not_there_needs_no_key() -> None:
 def test_a_missing_key_and_a_nameless_person_stop_the_event() -> None:
     with pytest.raises(ConfigurationError, match="no sealing key"):
         message(UPDATE, envelopes=Envelopes(POLICY))
-    with pytest.raises(CannotSeal, match="name no person"):
+    with pytest.raises(CannotPublish, match="name no person"):
         message({"a": 1}, envelopes=Envelopes(Policy([Rule("orders.>", "/a", "contact")]), ring()))
 
 
@@ -148,7 +148,7 @@ def test_a_struct_with_sensitive_fields_needs_a_policy_that_seals_them() -> None
     "event", [b"not JSON CANARY", b'{"note":"CANARY","note":2}', b'["CANARY"]', ["CANARY"], "CANARY"]
 )
 def test_what_cannot_be_taken_apart_is_not_published_where_fields_are_declared(event: object) -> None:
-    with pytest.raises(CannotSeal) as refused:
+    with pytest.raises(CannotPublish) as refused:
         message(event, envelopes=Envelopes(POLICY, ring()))
     assert "CANARY" not in str(refused.value)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,12 +12,14 @@ import pytest_asyncio
 
 from mesh.api import Api
 from mesh.embedded import EmbeddedServer
-from mesh.envelope import CannotPublish
+from mesh.envelope import CannotPublish, Envelopes
 from mesh.link import Link
 from mesh.publisher import PublishAck, Publisher, PublisherSettings
 from mesh.retry import RetryPolicy
 from mesh.topology import StreamSpec, Topology
 from security.errors import ConfigurationError, LimitReached, UpstreamUnavailable
+from security.keyring import KeyRing, SealingKey
+from security.policy import Policy, Rule
 from tests.servers import fresh_stream, linked, provisioned, running_server
 from tests.until import until
 
@@ -116,6 +119,19 @@ async def test_the_streams_own_limit_of_bytes_is_told(link: Link, server: Embedd
     async with Publisher(link) as publisher:
         with pytest.raises(LimitReached, match="max_msg_size"):
             await publisher.publish("orders.c1.o1", b"x" * 2_000)
+
+
+async def test_what_is_sealed_rests_in_no_file_of_the_server(link: Link, server: EmbeddedServer) -> None:
+    policy = Policy([Rule("orders.{sub}.>", "/phone", "contact")])
+    key = SealingKey(
+        "k1", bytes(32), tenant="default", data_subject="c1", field_class="contact", epoch=1, created=int(time.time())
+    )
+    async with Publisher(link, Envelopes(policy, KeyRing([key]))) as publisher:
+        await publisher.publish("orders.c1.o1", {"phone": "+49-CANARY", "status": "packed-PLAIN"})
+    await server.stop()
+    files = [file.read_bytes() for file in server.settings.state_dir.rglob("*") if file.is_file()]
+    assert any(b"packed-PLAIN" in file for file in files)
+    assert not any(b"CANARY" in file for file in files)
 
 
 async def test_what_is_no_event_is_refused_before_it_is_sent(link: Link, server: EmbeddedServer) -> None:
