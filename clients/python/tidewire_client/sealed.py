@@ -331,13 +331,16 @@ def _strict_json(text: bytes, depth: int) -> object:
         value: object = json.loads(
             text.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_finite
         )
-        json.dumps(value, ensure_ascii=False).encode("utf-8")  # a lone surrogate would break the program later
+        if b"\\u" in text:  # only an escape can make a lone surrogate, which would break the program later
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
     except ValueError:
         return None
     return value
 
 
 def _depth_exceeds(text: bytes, limit: int) -> bool:
+    if text.count(b"[") + text.count(b"{") <= limit:
+        return False  # nearly always
     depth = 0
     for byte in _STRING.sub(b"", text):
         if byte in b"[{":
