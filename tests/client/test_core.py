@@ -186,6 +186,31 @@ def test_a_token_fetched_for_an_older_connection_changes_nothing() -> None:  # t
     assert bench.core.state == "waiting"
 
 
+def test_a_late_token_neither_opens_a_second_socket_nor_is_used() -> None:  # trap 25
+    bench = Bench()
+    bench.live()
+    late = bench.get(Expiring(60)).only(FetchToken).number
+    number = bench.cut(4004).wait_for(FetchToken).only(FetchToken).number
+    assert bench.core.token_fetched(late, "late", "u", bench.now) == []
+    assert bench.do(bench.core.token_fetched(number, "t2", "u", bench.now)).all(Open) == [Open(2)]
+    assert bench.core.token_fetched(number, "t2", "u", bench.now) == []
+    assert bench.open().token == "t2"
+
+
+def test_an_ack_of_the_old_stream_does_not_count_for_the_same_sequence_of_the_new() -> None:  # trap 17
+    bench = Bench()
+    bench.live(event(20))
+    old = bench.core.epoch
+    bench.cut().wait_for(Open).open()
+    bench.get(welcome(19, B, "gap"), GapFrame(after=10, before=20, reason="stream_replaced"))
+    bench.do(bench.core.gap_handled(bench.only(TellGap).number, bench.now))
+    bench.get(event(20))
+    bench.do(bench.core.processed(1, old, 20, bench.now))
+    assert bench.core.position == Position(B, 19)
+    bench.process(20)
+    assert bench.core.position == Position(B, 20)
+
+
 def test_a_pattern_added_while_the_token_is_fetched_is_in_the_first_frame() -> None:  # trap 26
     bench = Bench("orders.>")
     fetch = bench.out
