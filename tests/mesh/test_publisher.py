@@ -171,6 +171,7 @@ async def test_a_stream_that_is_not_there_yet_is_waited_for(link: Link, server: 
 
 async def test_patience_ends_with_what_to_do(link: Link, server: EmbeddedServer) -> None:
     await server.stop()
+    await until(lambda: not link.is_up)
     retry = RetryPolicy(attempt_s=0.05, first_wait_s=0.01, longest_wait_s=0.02, give_up_s=0.2)
     async with Publisher(link, settings=PublisherSettings(retry=retry)) as publisher:
         with pytest.raises(UpstreamUnavailable, match=r"may be stored or not.* message id m1 .*not later"):
@@ -202,6 +203,7 @@ async def test_a_full_stream_is_waited_for_and_named_when_patience_ends(link: Li
 
 async def test_leaving_by_an_exception_leaves_nothing_behind(link: Link, server: EmbeddedServer) -> None:
     await server.stop()
+    await until(lambda: not link.is_up)
     publisher = Publisher(link)
     await publisher.__aenter__()
     waiting = publisher.publish_nowait("orders.c1.o1", {})
