@@ -1,7 +1,7 @@
 """Shell: where events meet sessions: feed in, recent window, hub, sessions out; one clock and one flush for all.
 
-Everything here runs in the event loop and awaits nothing: between the feed's callback and a session's outbox there is no gap in
-which something could be missed.
+Everything here runs in the event loop and awaits nothing: between the feed's callback and a session's outbox there is
+no gap in which something could be missed.
 """
 
 import asyncio
@@ -34,7 +34,10 @@ class Exchange:
         self.identity = identity
         self.hub: Hub[Connection] = Hub()
         self.by_key: dict[str, Connection] = {}
-        self.timers = Timers()
+        self.timers: Timers[Connection] = Timers()
+        self.empty = asyncio.Event()
+        """Set while nobody is connected."""
+        self.empty.set()
         self.events_in = 0
         self.holes = 0
         self._dirty: dict[Connection, None] = {}
@@ -64,6 +67,7 @@ class Exchange:
     def attach(self, connection: "Connection") -> None:
         """Register a session: from here on everything after the feed's position reaches it."""
         self.by_key[connection.key] = connection
+        self.empty.clear()
         for pattern in connection.session.interest.since:
             self.hub.hold(pattern, connection)
 
@@ -77,13 +81,15 @@ class Exchange:
         connection.held.clear()
         self._dirty.pop(connection, None)
         self._behind.pop(connection, None)
-        self.timers.forget(connection.session)
+        self.timers.forget(connection)
         if self.by_key.get(connection.key) is connection:
             del self.by_key[connection.key]
+        if not self.by_key:
+            self.empty.set()
 
     def touch(self, connection: "Connection") -> None:
         """The session may wait for the feed or for an earlier time than before."""
-        self.timers.watch(connection.session)
+        self.timers.watch(connection)
         if connection.session.waits_for_feed:
             self._behind[connection] = None
 
@@ -93,9 +99,8 @@ class Exchange:
         while True:
             await asyncio.sleep(TICK_S)
             now_s, unix_s = self._loop.time(), time.time()
-            for session in self.timers.due(now_s):
-                connection = session.owner
-                connection.perform(session.tick(now_s, unix_s))
+            for connection in self.timers.due(now_s):
+                connection.perform(connection.session.tick(now_s, unix_s))
             if now_s - refreshed_s >= REFRESH_S:
                 refreshed_s = now_s
                 self._refresh_cursors()

@@ -121,9 +121,9 @@ class _Typed(msgspec.Struct):
 
 
 _ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_one = {JSON: msgspec.json.Decoder(_Known), MSGPACK: msgspec.msgpack.Decoder(_Known)}
-_typed = {JSON: msgspec.json.Decoder(_Typed), MSGPACK: msgspec.msgpack.Decoder(_Typed)}
-_raws = {JSON: msgspec.json.Decoder(list[msgspec.Raw]), MSGPACK: msgspec.msgpack.Decoder(list[msgspec.Raw])}
+_one: dict[str, Any] = {JSON: msgspec.json.Decoder(_Known), MSGPACK: msgspec.msgpack.Decoder(_Known)}
+_typed: dict[str, Any] = {JSON: msgspec.json.Decoder(_Typed), MSGPACK: msgspec.msgpack.Decoder(_Typed)}
+_raws: dict[str, Any] = {JSON: msgspec.json.Decoder(list[msgspec.Raw]), MSGPACK: msgspec.msgpack.Decoder(list[msgspec.Raw])}
 
 
 def decode(message: bytes, encoding: str) -> list[Frame] | BadFrame:
@@ -252,12 +252,13 @@ class Goodbye(msgspec.Struct, frozen=True, tag_field="type", tag="goodbye", omit
 
 ServerFrame = Welcome | Live | Gap | ReplyFrame | Ping | Expiring | ErrorFrame | Goodbye
 
-_encoders = {JSON: msgspec.json.Encoder(), MSGPACK: msgspec.msgpack.Encoder()}
+_encoders: dict[str, Any] = {JSON: msgspec.json.Encoder(), MSGPACK: msgspec.msgpack.Encoder()}
 
 
 def encode(frame: ServerFrame, encoding: str) -> bytes:
     """A frame other than an event."""
-    return _encoders[encoding].encode(frame)
+    encoded: bytes = _encoders[encoding].encode(frame)
+    return encoded
 
 
 def join(frames: list[bytes], encoding: str) -> bytes:

@@ -2,24 +2,24 @@
 
 Three rules carry everything.
 
-*One position.* A session that is not live has ``position``: everything due up to it was sent. While live the position is the
-feed's; it is written down only when the session stops being live.
+*One position.* A session that is not live has ``position``: everything due up to it was sent. While live the position
+is the feed's; it is written down only when the session stops being live.
 
-*The recent window is the queue.* A live session gets each matching event as the feed brings it. When it cannot take one (its
-window is full, or its socket is), nothing is queued for it: it notes the position before that event and is lagging. From there it
-reads on, from the recent window or, when that has moved past it, from its durable consumer, at the pace of its own
-acknowledgements. When it has read all there is, it is live again.
+*The recent window is the queue.* A live session gets each matching event as the feed brings it. When it cannot take
+one (its window is full, or its socket is), nothing is queued for it: it notes the position before that event and is
+lagging. From there it reads on, from the recent window or, when that has moved past it, from its durable consumer, at
+the pace of its own acknowledgements. When it has read all there is, it is live again.
 
-*Nothing moves the cursor but an ack.* ``acked`` is what the client said it has processed. ``through`` is where a replay would
-begin: nothing due lies unprocessed below it.
+*Nothing moves the cursor but an ack.* ``acked`` is what the client said it has processed. ``through`` is where a
+replay would begin: nothing due lies unprocessed below it.
 
 ::
 
     connect --> REPLAYING --(read everything)--> LIVE --(cannot take one)--> LAGGING --(read everything)--> LIVE
                      any of them --(close)--> ENDED (parked: cursor and durable wait)
 
-Time: ``now_s`` is monotonic seconds, ``unix_s`` wall time. The shell calls ``tick`` when ``due_s`` has come; one clock serves
-all sessions. Frames for the client gather in ``outbox``; the shell writes them with ``take``.
+Time: ``now_s`` is monotonic seconds, ``unix_s`` wall time. The shell calls ``tick`` when ``due_s`` has come; one
+clock serves all sessions. Frames for the client gather in ``outbox``; the shell writes them with ``take``.
 """
 
 import enum
@@ -97,6 +97,8 @@ class Session:
         self.outbox: list[bytes] = []
         self.events_sent = 0
         self.events_replayed = 0
+        self.gap_reasons: list[str] = []
+        """Reasons of gaps told since the shell last counted them."""
         self.is_blocked = False
         self.is_reading = False
         self.expires_at = claims.expires_at
@@ -141,7 +143,7 @@ class Session:
         )
         self._say(welcome)
         if opening.gap is not None:
-            self._say(frames.Gap(opening.gap.after, opening.gap.before, opening.gap.reason))
+            self._tell(opening.gap)
         return self.pump()
 
     # --- events --------------------------------------------------------------------------------------------------------
@@ -159,7 +161,7 @@ class Session:
     def skip(self, hole: Hole) -> None:
         """The feed met a hole: a live session is told at once, any other meets it as it reads on."""
         if self.phase is Phase.LIVE and self.interest.since:
-            self._say(frames.Gap(hole.after, hole.before, hole.reason))
+            self._tell(hole)
             self.told = max(self.told, hole.before - 1)
 
     def pump(self) -> list[Effect]:
@@ -365,6 +367,7 @@ class Session:
         return True
 
     def _tell(self, hole: Hole) -> None:
+        self.gap_reasons.append(hole.reason)
         self._say(frames.Gap(hole.after, hole.before, hole.reason))
 
     def _ask_durable(self) -> Effect:

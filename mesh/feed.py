@@ -1,9 +1,9 @@
 """Shell: a gateway's one sequential read of the stream: contiguous, or made again, never silent.
 
-One ephemeral consumer (memory, one replica, no acks) and overlapping pull requests feed one tap. The consumer is made again at
-the last good sequence + 1 when a delivery is missing, when heartbeats stop, when the server says that it is gone, and when the
-connection was rebuilt. While idle the leader is asked whether the stream is still the same and whether its last sequence has
-moved on without us.
+One ephemeral consumer (memory, one replica, no acks) and overlapping pull requests feed one tap. The consumer is made
+again at the last good sequence + 1 when a delivery is missing, when heartbeats stop, when the server says that it is
+gone, and when the connection was rebuilt. While idle the leader is asked whether the stream is still the same and
+whether its last sequence has moved on without us.
 """
 
 import asyncio
@@ -86,6 +86,14 @@ class Feed:
         """Sequence up to which everything has been delivered or told as a hole."""
         return self._contiguity.head
 
+    async def close(self) -> None:
+        """Delete the consumer, as far as NATS lets us."""
+        if self._consumer:
+            with contextlib.suppress(UpstreamUnavailable):
+                await self._link.publish(
+                    f"$JS.API.CONSUMER.DELETE.{self._settings.stream}.{self._consumer.decode()}", b""
+                )
+
     def age_s(self, now_s: float) -> float:
         """Seconds since the last sign of life, at event-loop time ``now_s``."""
         return now_s - self._heard_s
@@ -114,8 +122,7 @@ class Feed:
                 await tap.close()
             self.restarts += 1
             log.warning("feed made again", extra={"reason": self._broken, "head": self.head})
-            with contextlib.suppress(UpstreamUnavailable):
-                await self._link.publish(f"$JS.API.CONSUMER.DELETE.{self._settings.stream}.{self._consumer.decode()}", b"")
+            await self.close()
 
     async def _attach(self, start: Callable[[StreamInfo], int]) -> Tap:
         """Make a consumer at ``head`` + 1, listen to it, pull."""

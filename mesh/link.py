@@ -1,19 +1,21 @@
 """Shell: one supervised NATS connection, rebuilt for ever until it is closed.
 
-nats-py is used for its wire protocol alone. Every subscription here is a *tap*: a plain function that the read loop calls with
-the raw bytes of a message, in the order in which they came, before anything is decoded. That is what keeps a subject, status
-line or header block that is not UTF-8 from ending nats-py's read loop, what makes a feed one ordered path, and what it costs
-least. ``_process_msg`` is the one private method that is overridden; ``tests/mesh/test_link.py`` pins it with the poisons.
+nats-py is used for its wire protocol alone. Every subscription here is a *tap*: a plain function that the read loop
+calls with the raw bytes of a message, in the order in which they came, before anything is decoded. That is what keeps
+a subject, status line or header block that is not UTF-8 from ending nats-py's read loop, what makes a feed one
+ordered path, and what it costs least. ``_process_msg`` is the one private method that is overridden;
+``tests/mesh/test_link.py`` pins it with the poisons.
 
-nats-py's own reconnecting is switched off: whatever ends a connection (end of file, refused or expired credentials, a dead read
-loop, a half-open socket) leads to the one path that builds a new one and taps again. A PING that gets no PONG is the proof of
-death; ``is_connected`` and ``flush()`` prove nothing.
+nats-py's own reconnecting is switched off: whatever ends a connection (end of file, refused or expired credentials, a
+dead read loop, a half-open socket) leads to the one path that builds a new one and taps again. A PING that gets no
+PONG is the proof of death; ``is_connected`` and ``flush()`` prove nothing.
 """
 
 import asyncio
 import contextlib
 import itertools
 import logging
+import math
 import secrets
 import ssl
 from collections.abc import Callable, Mapping
@@ -69,7 +71,7 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
     headers: bytes
 
 
-class _Client(Client):  # type: ignore[misc]  # nats-py's Client is untyped for subclassing
+class _Client(Client):
     """nats-py's client, whose messages go to taps and nowhere else."""
 
     def __init__(self, taps: Mapping[str, TapCallback]) -> None:
@@ -78,7 +80,9 @@ class _Client(Client):  # type: ignore[misc]  # nats-py's Client is untyped for 
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
         sub = self._subs.get(sid)
-        tap = self._taps.get(sub.subject) if sub is not None else None
+        if sub is None:
+            return
+        tap = self._taps.get(sub.subject)
         if tap is None:
             return
         try:
@@ -102,8 +106,9 @@ class Tap:
 class Link:
     """A supervised connection to NATS.
 
-    ``changed`` holds functions that are called with True when a connection is up (taps are in place) and with False when it is
-    lost. All methods raise ``UpstreamUnavailable`` while there is no connection: nothing is queued for later.
+    ``changed`` holds functions that are called with True when a connection is up (taps are in place) and with False
+    when it is lost. All methods raise ``UpstreamUnavailable`` while there is no connection: nothing is queued for
+    later.
     """
 
     def __init__(self, settings: LinkSettings) -> None:
@@ -172,10 +177,14 @@ class Link:
         await self.start()
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
         await self.close()
 
-    async def publish(self, subject: str, payload: bytes, *, reply: str = "", headers: dict[str, str] | None = None) -> None:
+    async def publish(
+        self, subject: str, payload: bytes, *, reply: str = "", headers: dict[str, str] | None = None
+    ) -> None:
         """Hand a message to the connection. Returning says nothing about its arrival."""
         client = self._client
         if client is None or not self._up.is_set():
@@ -190,8 +199,8 @@ class Link:
     ) -> Reply:
         """Publish and wait for the first answer.
 
-        Raises ``UpstreamUnavailable`` after ``timeout_s`` seconds, when nobody listens, or when the connection is lost: the
-        request may or may not have had its effect.
+        Raises ``UpstreamUnavailable`` after ``timeout_s`` seconds, when nobody listens, or when the connection is
+        lost: the request may or may not have had its effect.
         """
         token = b"%d" % next(self._tokens)
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
@@ -211,8 +220,9 @@ class Link:
     async def tap(self, subject: str, callback: TapCallback) -> Tap:
         """Call ``callback`` with every message on ``subject`` (a pattern), in order, until the tap is closed.
 
-        The callback runs inside the read loop: it must be quick and must not await. One tap a subject. While the connection
-        is down the tap is remembered and made when it is back; messages of the time between are not delivered.
+        The callback runs inside the read loop: it must be quick and must not await. One tap a subject. While the
+        connection is down the tap is remembered and made when it is back; messages of the time between are not
+        delivered.
         """
         assert subject not in self._taps, "one tap a subject"
         self._taps[subject] = callback
@@ -273,7 +283,7 @@ class Link:
                 user_credentials=settings.credentials,
                 tls=settings.tls,
                 allow_reconnect=False,
-                connect_timeout=settings.connect_s,
+                connect_timeout=math.ceil(settings.connect_s),
                 ping_interval=3600,  # ours is the heartbeat below
                 max_outstanding_pings=1_000_000,
                 inbox_prefix=settings.inbox_prefix,
@@ -335,7 +345,9 @@ class Link:
     async def _on_error(self, error: Exception) -> None:
         self.last_error = type(error).__name__
         # nats-server's text for a refused subject names the subject and nothing else; a refusal shows nowhere but here
-        log.warning("NATS reported an error", extra={"error": str(error) if "ermission" in str(error) else self.last_error})
+        log.warning(
+            "NATS reported an error", extra={"error": str(error) if "ermission" in str(error) else self.last_error}
+        )
 
     async def _on_closed(self) -> None:
         self._lost.set()

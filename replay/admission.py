@@ -1,16 +1,19 @@
 """Pure: how many replays run at once, in all and for one tenant; the others wait their turn."""
 
 from collections import Counter, OrderedDict
+from typing import Generic, TypeVar
+
+W = TypeVar("W")
 
 
-class Admission:
+class Admission(Generic[W]):
     """Grants turns in the order in which they were asked for; a tenant at its limit lets others pass."""
 
     def __init__(self, most: int, most_per_tenant: int) -> None:
         self._most = most
         self._most_per_tenant = most_per_tenant
         self._running: Counter[str] = Counter()
-        self._waiting: OrderedDict[object, str] = OrderedDict()
+        self._waiting: OrderedDict[W, str] = OrderedDict()
 
     @property
     def running(self) -> int:
@@ -22,7 +25,7 @@ class Admission:
         """How many wait."""
         return len(self._waiting)
 
-    def ask(self, who: object, tenant: str) -> bool:
+    def ask(self, who: W, tenant: str) -> bool:
         """Ask for a turn; False: wait until ``next`` names you."""
         if not self._admits(tenant):
             self._waiting[who] = tenant
@@ -30,17 +33,17 @@ class Admission:
         self._running[tenant] += 1
         return True
 
-    def leave(self, who: object) -> None:
+    def leave(self, who: W) -> None:
         """Stop waiting."""
         self._waiting.pop(who, None)
 
-    def give_back(self, tenant: str) -> list[object]:
+    def give_back(self, tenant: str) -> list[W]:
         """End a turn; returns those whose turn it is now (their turns are granted)."""
         assert self._running[tenant] > 0, "only a granted turn ends"
         self._running[tenant] -= 1
         if not self._running[tenant]:
             del self._running[tenant]
-        granted: list[object] = []
+        granted: list[W] = []
         for who, waiting_tenant in list(self._waiting.items()):
             if self.running >= self._most:
                 break

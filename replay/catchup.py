@@ -2,19 +2,20 @@
 
 ``read`` is a generator of questions; the shell puts each to NATS and sends the answer in. It decides; the shell asks.
 
-What makes the hand-over from replay to live free of holes (DESIGN 3). The recent window holds everything above its floor, so a
-replay must be complete up to the floor only. Two facts prove that, an absence never does (a 404 and ``num_pending`` 0 are true
-for the replica that answers, at the moment it answers):
+What makes the hand-over from replay to live free of holes (DESIGN 3). The recent window holds everything above its
+floor, so a replay must be complete up to the floor only. Two facts prove that, an absence never does (a 404 and
+``num_pending`` 0 are true for the replica that answers, at the moment it answers):
 
 - *Content.* A consumer delivers in order, so an event at or above the floor proves that all before it were delivered.
-- *The leader's word.* ``STREAM.MSG.GET {"seq": p + 1, "next_by_subj": pattern}`` names the leader's next matching event. It
-  counts only between two answers of ``STREAM.INFO`` that name the same leader and a last sequence that reaches what is asked
-  about: a leader that was elected a moment ago may not have applied everything yet.
+- *The leader's word.* ``STREAM.MSG.GET {"seq": p + 1, "next_by_subj": pattern}`` names the leader's next matching
+  event. It
+  counts only between two answers of ``STREAM.INFO`` that name the same leader and a last sequence that reaches what
+  is asked about: a leader that was elected a moment ago may not have applied everything yet.
 
 The same question comes first as well: a session that missed nothing below the floor needs no consumer at all.
 
-What is lost shows in the state that is asked for after the events were read: a first sequence above the position, or deleted
-sequences in between. Then a ``Hole`` is handed on with the events.
+What is lost shows in the state that is asked for after the events were read: a first sequence above the position, or
+deleted sequences in between. Then a ``Hole`` is handed on with the events.
 """
 
 from collections.abc import Generator, Sequence
@@ -122,7 +123,8 @@ def read(
 ) -> Reading:
     """Read on from ``after`` until something is found, or it is proved that nothing is left below ``floor``.
 
-    ``head`` is the feed's position, taken when the read begins: at or above ``floor``. Returns at most ``batch`` events.
+    ``head`` is the feed's position, taken when the read begins: at or above ``floor``. Returns at most ``batch``
+    events.
     """
     assert after < floor <= head, "what the recent window holds is not read from a consumer"
     if place.after != after and len(patterns) <= PROBE_PATTERNS_MOST:

@@ -1,9 +1,9 @@
 """Shell: the cursor bucket: who serves a session, and how far it has processed.
 
-A connection first *claims* its session: one compare-and-set write against the revision it has read. From then on it writes its
-record against its own last revision, so a gateway that was taken over, however late its writes arrive, cannot move the cursor:
-its next write is refused, and it learns that it has lost the session. Writes are coalesced: a session whose client acknowledges
-a hundred times a second costs two writes a second.
+A connection first *claims* its session: one compare-and-set write against the revision it has read. From then on it
+writes its record against its own last revision, so a gateway that was taken over, however late its writes arrive,
+cannot move the cursor: its next write is refused, and it learns that it has lost the session. Writes are coalesced: a
+session whose client acknowledges a hundred times a second costs two writes a second.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from security.errors import LimitReached, UpstreamUnavailable
 
 log = logging.getLogger(__name__)
 
+
 class Known(msgspec.Struct, frozen=True):
     """What is stored of a session."""
 
@@ -31,7 +32,9 @@ class Known(msgspec.Struct, frozen=True):
 class Cursor:
     """One connection's hold on its session's record."""
 
-    def __init__(self, key: str, claim: str, revision: int, current: Callable[[], Record], lost: Callable[[bool], None]) -> None:
+    def __init__(
+        self, key: str, claim: str, revision: int, current: Callable[[], Record], lost: Callable[[bool], None]
+    ) -> None:
         self.key = key
         self.claim = claim
         self.revision = revision
@@ -75,7 +78,7 @@ class Cursors:
             return Known(None, revision)
         record = decode_record(entry.value)
         if record is None:
-            log.error("a stored cursor cannot be read", extra={"key": key})
+            log.error("a stored cursor cannot be read", extra={"durable": key})
         return Known(record, revision, unreadable=record is None)
 
     async def claim(self, key: str, record: Record, known: Known) -> int | Conflict:
@@ -150,7 +153,7 @@ class Cursors:
             try:
                 await self.save(cursor)
             except (UpstreamUnavailable, LimitReached) as error:
-                log.warning("a cursor could not be stored yet", extra={"key": cursor.key, "error": str(error)})
+                log.warning("a cursor could not be stored yet", extra={"durable": cursor.key, "error": str(error)})
                 self._dirty.setdefault(cursor.key, cursor)
                 self._wake.set()
 

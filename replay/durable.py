@@ -1,9 +1,9 @@
 """Shell: a session's durable consumer: placed, read, parked, removed.
 
-The consumer is only a tool to read with: the cursor lives in its bucket. So it acknowledges nothing (``ack_policy`` none), starts
-nowhere (``deliver_policy`` all, which RESET needs), lives on one server, and is placed by RESET before it is read and when its
-session is parked, so that ``nats consumer report`` shows how far behind a session is. nats-server collects it after
-``inactive_threshold_s`` without a pull; the next read makes it again.
+The consumer is only a tool to read with: the cursor lives in its bucket. So it acknowledges nothing (``ack_policy``
+none), starts nowhere (``deliver_policy`` all, which RESET needs), lives on one server, and is placed by RESET before
+it is read and when its session is parked, so that ``nats consumer report`` shows how far behind a session is.
+nats-server collects it after ``inactive_threshold_s`` without a pull; the next read makes it again.
 """
 
 import logging

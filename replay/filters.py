@@ -1,7 +1,8 @@
 """Pure: a consumer's filter for a session's patterns.
 
-nats-server refuses a consumer whose filter subjects overlap (err_code 10138). So patterns that another covers are left out, and
-two that overlap without covering are widened to one; what comes too much is dropped when events are matched.
+nats-server refuses a consumer whose filter subjects overlap (err_code 10138). So patterns that another covers are
+left out, and two that overlap without covering are widened to one; what comes too much is dropped when events are
+matched.
 """
 
 from collections.abc import Iterable

@@ -1,8 +1,9 @@
 """Pure: where a session begins when its client connects, and what is already known to be lost (PROTOCOL 4.3, 4.8).
 
-Three voices may speak: the stored record, the client's ``resume``, and the client's ``subscribe``. The cursor is the newest of
-what the client acknowledged; a client that says less than the record wants more replayed, one that says more had its ack lost.
-A position of another stream, or beyond the end of this one, means nothing: everything that this stream holds is replayed.
+Three voices may speak: the stored record, the client's ``resume``, and the client's ``subscribe``. The cursor is the
+newest of what the client acknowledged; a client that says less than the record wants more replayed, one that says
+more had its ack lost. A position of another stream, or beyond the end of this one, means nothing: everything that
+this stream holds is replayed.
 """
 
 from collections.abc import Sequence
@@ -49,8 +50,9 @@ def open_session(
 ) -> Opening:
     """Decide. ``wanted`` is the client's list of permitted patterns, None to keep what the session has.
 
-    ``last_seq`` is the newest sequence known: new patterns and new sessions start after it. ``unreadable`` says that there
-    was a record which cannot be read: without a ``resume`` nobody knows what the session missed, and it is told so.
+    ``last_seq`` is the newest sequence known: new patterns and new sessions start after it. ``unreadable`` says that
+    there was a record which cannot be read: without a ``resume`` nobody knows what the session missed, and it is told
+    so.
     """
     if record is None and resume is None:
         if unreadable:

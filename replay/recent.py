@@ -1,8 +1,8 @@
 """Pure: the recent window: the newest stretch of the stream, in memory, without holes that are not named.
 
-Bounded in bytes and in events; the oldest goes first. Indexed by subject, so that catching a session up costs what it missed
-and not what everybody else received. ``floor`` is its lower edge: everything above ``floor`` and up to ``head`` is here, as an
-event or inside a named hole.
+Bounded in bytes and in events; the oldest goes first. Indexed by subject, so that catching a session up costs what it
+missed and not what everybody else received. ``floor`` is its lower edge: everything above ``floor`` and up to
+``head`` is here, as an event or inside a named hole.
 """
 
 from bisect import bisect_right

@@ -1,7 +1,7 @@
 """Pure: what the cursor bucket keeps of a session, and under which key.
 
-The key is derived from issuer, subject and session name, so nobody can attach to a session by its name alone, and it fits every
-grammar it must: a bucket key and a consumer name (below 32 bytes, no dot, space or wildcard).
+The key is derived from issuer, subject and session name, so nobody can attach to a session by its name alone, and it
+fits every grammar it must: a bucket key and a consumer name (below 32 bytes, no dot, space or wildcard).
 """
 
 import base64

@@ -1,0 +1,273 @@
+"""Shell: the composition root: a configuration becomes a running gateway, and ends in a drain."""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from gateway import close_codes
+from gateway.config import Config
+from gateway.doorkeeper import Doorkeeper
+from gateway.exchange import Exchange
+from gateway.house import House
+from gateway.listener import Listener
+from gateway.metrics import Metrics
+from gateway.reception import CLAIMED_SUBJECT
+from gateway.server import Server
+from gateway.settings import link_settings
+from mesh.api import Api, StreamInfo
+from mesh.contiguity import Hole
+from mesh.event import StoredEvent
+from mesh.feed import Feed, FeedSettings
+from mesh.kv import Bucket
+from mesh.link import Link, LinkSettings
+from mesh.pull import Puller
+from replay.cursors import Cursors
+from replay.durable import Durables
+from replay.recent import BYTES_FACTOR, EVENT_OVERHEAD_BYTES, RecentWindow
+from security.errors import ConfigurationError, StreamReplaced
+from security.tls import ServerTls, nats_client_context
+
+log = logging.getLogger(__name__)
+
+HEAD_S = 10.0
+CERTIFICATE_LOOK_S = 5.0
+"""How often the certificate files are looked at, in seconds."""
+RUNNER_SETTINGS: dict[str, Any] = {
+    "access_log": None,  # it would log query strings
+    "max_headers": 64,
+    "max_line_size": 4_096,
+    "max_field_size": 4_096,
+    "lingering_time": 1.0,
+    "handle_signals": False,
+}
+"""aiohttp's limits (security reference 7.6); its defaults let a silent request head sit for an hour."""
+
+
+class _Claimed(msgspec.Struct, frozen=True):
+    key: str
+    claim: str
+
+
+async def run(
+    config: Config,
+    *,
+    stop: asyncio.Event,
+    ready: Callable[[str, int], None] | None = None,
+    worker: int = 0,
+    opened: Callable[[House], None] | None = None,
+) -> None:
+    """Run a gateway until ``stop`` is set, then drain.
+
+    ``ready`` is called with the address once sockets are accepted; ``/ready`` tells when clients are served.
+    ``opened`` gets the parts, for programs that look inside. Raises ``ConfigurationError`` for files that are wrong and ports that are taken.
+    """
+    metrics = Metrics()
+    doorkeeper = Doorkeeper(config.issuers, metrics)
+    await doorkeeper.start()
+    link = Link(_link_settings(config))
+    await link.start(within_s=None)
+    api = Api(link, in_flight=config.admission.api_in_flight)
+    puller = Puller(link, config.stream.name)
+    await puller.start()
+    cursors = Cursors(Bucket(link, api, config.cursors.bucket), save_within_s=config.cursors.save_within_ms / 1_000)
+    durables = Durables(api, puller, config.stream.name, inactive_threshold_s=config.durables.inactive_threshold_s)
+    name = secrets.token_hex(8)
+    house = House(
+        config, name, link=link, api=api, doorkeeper=doorkeeper, cursors=cursors, durables=durables, metrics=metrics
+    )
+    await link.tap(CLAIMED_SUBJECT, lambda _subject, _reply, data, _headers: _hear_claim(house, data))
+    tls = _server_tls(config)
+    server = Server(house)
+    async with contextlib.AsyncExitStack() as stack:
+        listener = await _listen(stack, house, server, tls)
+        host, port = listener.bind(config.listen.host, config.listen.port, shared=config.listen.port != 0)
+        await _serve_operations(stack, house, server, worker)
+        background = [
+            asyncio.create_task(work, name=title)
+            for title, work in (
+                ("feed", _read_stream(house)),
+                ("cursors", cursors.run()),
+                ("parking", house.parking.run()),
+                ("keys", doorkeeper.run()),
+                ("accept", listener.run()),
+                ("certificate", _watch_certificate(tls)),
+            )
+        ]
+        log.info("gateway listens", extra={"host": host, "port": port, "worker": worker})
+        if opened is not None:
+            opened(house)
+        if ready is not None:
+            ready(host, port)
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            done, _ = await asyncio.wait([stopping, *background], return_when=asyncio.FIRST_COMPLETED)
+            listener.close()
+            for task in done - {stopping}:
+                task.result()  # a background task ends by its failure only
+            await _drain(house)
+        finally:
+            listener.close()
+            for task in (stopping, *background):
+                task.cancel()
+            await asyncio.gather(stopping, *background, return_exceptions=True)
+            await puller.close()
+            await link.close()
+    log.info("gateway stopped", extra={"worker": worker})
+
+
+def _link_settings(config: Config) -> LinkSettings:
+    nats = config.nats
+    tls = None
+    if any(server.startswith("tls://") for server in nats.servers):
+        tls = nats_client_context(*(Path(name) if name else None for name in (nats.ca, nats.certificate, nats.key)))
+    return link_settings(nats, name="tidewire gateway", tls=tls)
+
+
+def _server_tls(config: Config) -> ServerTls | None:
+    listen = config.listen
+    if listen.plain:
+        return None
+    if listen.certificate is None or listen.key is None:
+        raise ConfigurationError("listen.certificate: a certificate and a key are needed unless listen.plain is set")
+    return ServerTls(Path(listen.certificate), Path(listen.key), time.time())
+
+
+async def _listen(stack: contextlib.AsyncExitStack, house: House, server: Server, tls: ServerTls | None) -> Listener:
+    runner = web.AppRunner(server.app, keepalive_timeout=house.config.limits.head_s, **RUNNER_SETTINGS)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    return Listener(house, runner, tls.context if tls is not None else None)
+
+
+async def _serve_operations(stack: contextlib.AsyncExitStack, house: House, server: Server, worker: int) -> None:
+    """A listener of its own for ``/metrics``, ``/health`` and ``/ready``, where one is configured."""
+    metrics = house.config.metrics
+    if metrics.port is None:
+        return
+    runner = web.AppRunner(server.operations(), keepalive_timeout=HEAD_S, **RUNNER_SETTINGS)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    port = metrics.port + worker if metrics.port else 0
+    try:
+        await web.TCPSite(runner, metrics.host, port).start()
+    except OSError as error:
+        raise ConfigurationError(f"metrics.port: {metrics.host}:{port} cannot be taken ({error.strerror})") from error
+
+
+async def _watch_certificate(tls: ServerTls | None) -> None:
+    """Take a renewed certificate for new sockets; those that are open keep theirs."""
+    while True:
+        await asyncio.sleep(CERTIFICATE_LOOK_S)
+        if tls is not None and tls.has_changed():
+            reloaded = tls.reload(time.time())
+            if reloaded.problem:
+                log.error("the new certificate is not taken", extra={"error": reloaded.problem})
+            else:
+                log.info("certificate renewed")
+
+
+async def _read_stream(house: House) -> None:
+    """The feed, for ever; a new one when the stream was replaced."""
+    while True:
+        reading = _Reading(house)
+        house.feed = reading.feed
+        try:
+            await reading.feed.run(reading.begin)
+        except StreamReplaced as error:
+            log.warning("the stream was replaced", extra={"error": str(error)})
+            await reading.feed.close()
+            for connection in list(house.exchange.by_key.values()) if house.open_exchange is not None else ():
+                connection.close(close_codes.UPSTREAM_UNAVAILABLE)
+            house.feed, house.open_exchange = None, None
+        finally:
+            reading.end()
+
+
+class _Reading:
+    """One stream's feed and the exchange that it fills."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._exchange: Exchange | None = None
+        self._clock: asyncio.Task[None] | None = None
+        self.feed = Feed(
+            house.link,
+            house.api,
+            FeedSettings(stream=house.config.stream.name),
+            deliver=self._deliver,
+            hole=self._hole,
+        )
+
+    def begin(self, info: StreamInfo) -> int:
+        """Open the exchange; returns the first sequence to read."""
+        config = self._house.config
+        first = _first_to_read(info, config)
+        recent = RecentWindow(first - 1, bytes_most=config.recent.recent_bytes, events_most=config.recent.recent_events)
+        self._exchange = self._house.open_exchange = Exchange(recent, self.feed.identity)
+        self._clock = asyncio.create_task(self._exchange.run(), name="clock")
+        return first
+
+    def end(self) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+
+    def _deliver(self, event: StoredEvent) -> None:
+        assert self._exchange is not None, "the feed begins before it delivers"
+        self._exchange.deliver(event)
+
+    def _hole(self, hole: Hole) -> None:
+        assert self._exchange is not None, "the feed begins before it delivers"
+        self._exchange.hole(hole)
+
+
+def _first_to_read(info: StreamInfo, config: Config) -> int:
+    """Where the feed begins so that the recent window is full: by the mean size of what is stored."""
+    state = info.state
+    if not state.messages:
+        return state.last_seq + 1
+    each = state.bytes / state.messages * BYTES_FACTOR + EVENT_OVERHEAD_BYTES
+    events = min(config.recent.recent_events, int(config.recent.recent_bytes / each))
+    return max(state.first_seq, state.last_seq - events + 1)
+
+
+def _hear_claim(house: House, data: bytes) -> None:
+    """Another gateway has claimed a session, or an operator has ended one (an empty claim)."""
+    try:
+        claimed = msgspec.json.decode(data, type=_Claimed)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return
+    if house.open_exchange is None:
+        return
+    house.cursors.forget(claimed.key)
+    connection = house.exchange.by_key.get(claimed.key)
+    if connection is not None and connection.cursor.claim != claimed.claim:
+        connection.lose(ended=not claimed.claim)
+
+
+async def _drain(house: House) -> None:
+    """Say goodbye to everyone, spread over time; store cursors; park what is pending."""
+    drain = house.config.drain
+    house.is_draining = True
+    random = Random(secrets.randbits(64))  # noqa: S311  # spreads reconnects, keeps no secret
+    connections = list(house.open_exchange.by_key.values()) if house.open_exchange is not None else []
+    log.info("drain begins", extra={"connections": len(connections)})
+    try:
+        async with asyncio.timeout(drain.timeout_s):
+            for connection in connections:
+                connection.close(close_codes.DRAINING, random.randint(0, drain.spread_ms))
+            if house.open_exchange is not None:
+                await house.exchange.empty.wait()
+            await house.settle()
+            if house.link.is_up:
+                await house.parking.flush()
+    except TimeoutError:
+        log.warning("drain took too long", extra={"timeout_s": drain.timeout_s})

@@ -1,0 +1,264 @@
+"""Shell: one WebSocket's life after its session was opened: frames in, effects performed, bytes out.
+
+Decides nothing about the protocol: that is ``gateway.session``. What is here is the socket: when it takes no more the
+session is told so and lags; when it has taken nothing for ``write_stall_s`` it is dead.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from gateway import close_codes, frames
+from gateway.effects import Close, Effect, Hold, PumpAgain, ReadDurable, Release, Save, VerifyToken
+from gateway.session import Phase, Session
+from gateway.websocket_frame import websocket_messages
+from replay.catchup import Failed, Read
+from replay.cursors import Cursor
+from replay.durable import Durable
+from replay.record import Owner, Record
+from security.errors import LimitReached, UpstreamUnavailable
+from security.permissions import Permissions
+from security.tokens import Claims
+
+if TYPE_CHECKING:
+    from gateway.house import House
+
+log = logging.getLogger(__name__)
+
+WRITE_HIGH_BYTES = 262_144
+"""Unsent bytes at which a socket counts as taking no more."""
+WRITE_LOW_BYTES = 65_536
+"""Unsent bytes at which it takes some again."""
+CLOSE_S = 2.0
+"""Seconds for a close handshake; then the socket is cut."""
+
+
+class Connection:
+    """A welcomed WebSocket and its session."""
+
+    def __init__(
+        self,
+        house: "House",
+        socket: web.WebSocketResponse,
+        transport: asyncio.Transport,
+        drained: Callable[[], Awaitable[None]],
+        *,
+        key: str,
+        owner: Owner,
+        claim: str,
+        revision: int,
+        session: Session,
+        claims: Claims,
+        permissions: Permissions,
+        durable: Durable,
+    ) -> None:
+        self.house = house
+        self.key = key
+        self.owner = owner
+        self.session = session
+        self.claims = claims
+        self.permissions = permissions
+        self.durable = durable
+        self.cursor = Cursor(key, claim, revision, self.record, self._lost)
+        self.is_attached = False
+        self.held: dict[str, None] = {}
+        self.closed_with = 0
+        """Our close code, once we have closed."""
+        self._socket = socket
+        self._transport = transport
+        self._drained = drained
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_draining = False
+        transport.set_write_buffer_limits(WRITE_HIGH_BYTES, WRITE_LOW_BYTES)
+
+    @property
+    def due_s(self) -> float:
+        """When the session wants to be called."""
+        return self.session.due_s
+
+    def record(self) -> Record:
+        """The session's record of now."""
+        session = self.session
+        return Record(
+            stream=session.stream,
+            acked=session.acked,
+            through=session.through,
+            patterns=dict(session.interest.since),
+            owner=self.owner,
+            claim=self.cursor.claim,
+            gateway="" if session.phase is Phase.ENDED else self.house.name,
+            saved_s=int(time.time()),
+        )
+
+    def start(self) -> None:
+        """Register, welcome, replay: one step of the loop."""
+        self.is_attached = True
+        self.held = dict.fromkeys(self.session.interest.since)
+        self.house.exchange.attach(self)
+        self.perform(self.session.start())
+
+    def receive(self, received: list[frames.Frame]) -> None:
+        """Frames from the client, in order."""
+        now_s = self.house.now_s()
+        effects: list[Effect] = []
+        for frame in received:
+            effects += self.session.receive(frame, self.permissions, now_s)
+        self.perform(effects)
+
+    def perform(self, effects: list[Effect]) -> None:
+        """Carry out effects in order, then write what there is to write."""
+        for effect in effects:
+            self._perform(effect)
+        if self.is_attached:
+            self.house.exchange.touch(self)
+            self.flush(time.time())
+
+    def close(self, code: int, after_ms: int | None = None) -> None:
+        """End the session and close the socket with one of our codes; safe to repeat."""
+        self.perform(self.session.close(code, after_ms))
+
+    def flush(self, unix_s: float) -> None:
+        """Write the outbox to the socket."""
+        taken = self.session.take(unix_s)
+        if self.session.gap_reasons:
+            self.house.metrics.gaps.update(self.session.gap_reasons)
+            self.session.gap_reasons.clear()
+        if not taken or self._transport.is_closing():
+            return
+        self._transport.write(websocket_messages(taken, self.session.encoding))
+        if self._transport.get_write_buffer_size() > WRITE_HIGH_BYTES and not self._is_draining:
+            self._is_draining = True
+            self.session.set_blocked(is_blocked=True)
+            self._spawn(self._drain())
+
+    def save_soon(self) -> None:
+        """Store the record within the configured time."""
+        self.house.cursors.save_soon(self.cursor)
+
+    async def ended(self) -> None:
+        """The socket is gone: store where the session stands, and park it."""
+        self.session.end()
+        self.house.exchange.detach(self)
+        self.house.metrics.events_sent += self.session.events_sent
+        self.house.metrics.events_replayed += self.session.events_replayed
+        for task in list(self._tasks):
+            task.cancel()
+        self.house.replays.leave(self)
+        if self.cursor.is_lost:
+            return
+        try:
+            await self.house.cursors.save(self.cursor)
+        except (UpstreamUnavailable, LimitReached) as error:
+            # what was last stored stands: at most save_within_ms of acknowledgements are repeated
+            log.warning("a cursor could not be stored at the end", extra={"durable": self.key, "error": str(error)})
+        self.house.cursors.drop(self.cursor)
+        if not self.cursor.is_lost:
+            self.house.parking.park_later(self.key, self.durable, self.session.through, self.session.interest)
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case Save(None):
+                self.save_soon()
+            case Save(reply):
+                assert reply is not None, "the case above"
+                self._spawn(self._save_then_reply(reply))
+            case Hold(pattern):
+                self.held[pattern] = None
+                self.house.exchange.hub.hold(pattern, self)
+            case Release(pattern):
+                del self.held[pattern]
+                self.house.exchange.hub.release(pattern, self)
+            case ReadDurable():
+                self.house.replays.ask(self, effect)
+            case VerifyToken(token, id_):
+                self._refresh(token, id_)
+            case PumpAgain():
+                asyncio.get_running_loop().call_soon(self._pump)
+            case Close(code):
+                self._close(code)
+
+    def _pump(self) -> None:
+        if self.is_attached:
+            self.perform(self.session.pump())
+
+    def replayed(self, result: Read | Failed) -> None:
+        """The durable's answer."""
+        if self.is_attached:
+            if isinstance(result, Failed):
+                log.warning("a durable could not be read", extra={"durable": self.key, "error": result.reason})
+            self.perform(self.session.read(result, self.house.now_s()))
+
+    def _refresh(self, token: str, id_: str | int | None) -> None:
+        unix_s = time.time()
+        verified = self.house.doorkeeper.verify(token, unix_s)
+        old = self.claims
+        if isinstance(verified, tuple):
+            claims, permissions = verified
+            if (claims.principal, claims.tenant) == (old.principal, old.tenant):
+                self.claims, self.permissions = claims, permissions
+                self.perform(self.session.refreshed(claims, permissions, id_, self.house.now_s(), unix_s))
+                return
+        self.close(close_codes.UNAUTHORIZED)
+
+    async def _save_then_reply(self, reply: bytes) -> None:
+        while self.is_attached:
+            try:
+                if await self.house.cursors.save(self.cursor):
+                    self.session.reply(reply)
+                    self.flush(time.time())
+                return
+            except (UpstreamUnavailable, LimitReached):
+                await asyncio.sleep(0.5)
+
+    def _close(self, code: int) -> None:
+        self.closed_with = code
+        self.house.metrics.closes[code] += 1
+        self.flush(time.time())
+        task = asyncio.create_task(self._close_socket(code))  # outlives the session's other tasks
+        self.house.keep(task)
+
+    async def _close_socket(self, code: int) -> None:
+        with contextlib.suppress(TimeoutError, ConnectionError, RuntimeError):
+            async with asyncio.timeout(CLOSE_S):
+                await self._socket.close(code=code, message=close_codes.REASONS[code].encode())
+        self._transport.abort()
+
+    async def _drain(self) -> None:
+        """Wait until the socket takes some again; give it up when it takes nothing for ``write_stall_s``."""
+        stall_s = self.house.config.limits.write_stall_s
+        while True:
+            unsent = self._transport.get_write_buffer_size()
+            try:
+                async with asyncio.timeout(stall_s):
+                    await self._drained()
+                break
+            except TimeoutError:
+                if self._transport.get_write_buffer_size() >= unsent:
+                    self.session.end()
+                    self._close(close_codes.DEAD)
+                    self._transport.abort()
+                    return
+            except ConnectionError:
+                return
+        self._is_draining = False
+        self.session.set_blocked(is_blocked=False)
+        if self.is_attached:
+            self.perform(self.session.pump())
+
+    def _lost(self, ended: bool) -> None:  # noqa: FBT001  # called by Cursors
+        self.close(close_codes.REVOKED if ended else close_codes.TAKEN_OVER)
+
+    def lose(self, *, ended: bool) -> None:
+        """Another connection holds the session now, or an operator ended it: this one must not write its record again."""
+        self.cursor.is_lost = True
+        self._lost(ended)
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task: asyncio.Task[None] = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,88 @@
+"""Shell: what one gateway process holds together, handed to those who need a part of it."""
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from gateway.config import Config
+from gateway.doorkeeper import Doorkeeper
+from gateway.exchange import Exchange
+from gateway.metrics import Metrics
+from gateway.parking import Parking
+from gateway.replays import Replays
+from mesh.api import Api
+from mesh.feed import Feed
+from mesh.link import Link
+from replay.admission import Admission
+from replay.cursors import Cursors
+from replay.durable import Durables
+
+if TYPE_CHECKING:
+    from gateway.connection import Connection
+
+
+class House:
+    """The parts of a running gateway."""
+
+    def __init__(
+        self,
+        config: Config,
+        name: str,
+        *,
+        link: Link,
+        api: Api,
+        doorkeeper: Doorkeeper,
+        cursors: Cursors,
+        durables: Durables,
+        metrics: Metrics,
+    ) -> None:
+        self.config = config
+        self.name = name
+        """Random name of this process, as records and takeovers carry it."""
+        self.link = link
+        self.api = api
+        self.doorkeeper = doorkeeper
+        self.cursors = cursors
+        self.durables = durables
+        self.metrics = metrics
+        admission = config.admission
+        self.admission: Admission[Connection] = Admission(
+            admission.replays, min(admission.replays, admission.replays_per_tenant)
+        )
+        self.parking = Parking(durables, park_after_s=config.durables.park_after_s)
+        self.replays = Replays(self)
+        self.feed: Feed | None = None
+        self.open_exchange: Exchange | None = None
+        self.is_draining = False
+        self._loop = asyncio.get_running_loop()
+        self._kept: set[asyncio.Task[Any]] = set()
+
+    @property
+    def exchange(self) -> Exchange:
+        """The exchange of the stream that is being read."""
+        assert self.open_exchange is not None, "nobody is let in before the feed has begun"
+        return self.open_exchange
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether clients can be served: the feed has caught up with what was stored when it began, and NATS answers."""
+        return (
+            self.open_exchange is not None
+            and self.feed is not None
+            and self.feed.caught_up.is_set()
+            and self.link.is_up
+            and not self.is_draining
+        )
+
+    def now_s(self) -> float:
+        """Monotonic seconds."""
+        return self._loop.time()
+
+    def keep(self, task: "asyncio.Task[Any]") -> None:
+        """Hold on to a task until it is done."""
+        self._kept.add(task)
+        task.add_done_callback(self._kept.discard)
+
+    async def settle(self) -> None:
+        """Wait for the tasks that are held."""
+        while self._kept:
+            await asyncio.wait(list(self._kept))

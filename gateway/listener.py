@@ -1,0 +1,185 @@
+"""Shell: accepting sockets: limits before TLS, a deadline for the handshake, then aiohttp's HTTP.
+
+aiohttp's own sites start TLS before anyone could look at the peer, and pass no handshake deadline.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from gateway.rates import TokenBucket
+
+if TYPE_CHECKING:
+    from gateway.house import House
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 4_096
+ADDRESSES_MOST = 10_000
+"""Addresses whose rates are remembered; the memory is emptied when it is full."""
+
+
+class Handler(RequestHandler):
+    """aiohttp's connection, which also knows whom it counts for and when its transport takes bytes again."""
+
+    __slots__ = ("_listener", "_peer", "_takes", "_welcomed")
+
+    def __init__(self, listener: "Listener", peer: str, server: web.Server, **settings: Any) -> None:
+        super().__init__(server, **settings)
+        self._listener = listener
+        self._peer = peer
+        self._welcomed = False
+        self._takes = asyncio.Event()
+        self._takes.set()
+
+    def pause_writing(self) -> None:
+        """asyncio: the transport's high-water mark is passed."""
+        super().pause_writing()
+        self._takes.clear()
+
+    def resume_writing(self) -> None:
+        """asyncio: the transport has drained to its low-water mark."""
+        super().resume_writing()
+        self._takes.set()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """asyncio: the socket is gone."""
+        super().connection_lost(exc)
+        self._takes.set()
+        self._listener.gone(self._peer, was_welcomed=self._welcomed)
+
+    async def drained(self) -> None:
+        """Return when the transport takes bytes again, or is gone."""
+        await self._takes.wait()
+
+    def welcomed(self) -> None:
+        """The peer has shown a good token."""
+        if not self._welcomed:
+            self._welcomed = True
+            self._listener.welcomed(self._peer)
+
+
+class Listener:
+    """One listening socket."""
+
+    def __init__(self, house: "House", runner: web.AppRunner, tls: ssl.SSLContext | None) -> None:
+        self._house = house
+        self._limits = house.config.limits
+        self._runner = runner
+        self._tls = tls
+        self._loop = asyncio.get_running_loop()
+        self._socket: socket.socket | None = None
+        self._gate = asyncio.Semaphore(self._limits.handshakes)
+        self._open: Counter[str] = Counter()
+        self._strange: Counter[str] = Counter()
+        """Connections that have not been welcomed, by address."""
+        self._rates: dict[str, TokenBucket] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def bind(self, host: str, port: int, *, shared: bool) -> tuple[str, int]:
+        """Listen; ``shared`` lets other processes listen on the same port. Returns the address taken. Raises ``OSError``."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.socket(family, socket.SOCK_STREAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._socket.bind((host, port))
+        self._socket.listen(BACKLOG)
+        self._socket.setblocking(False)  # noqa: FBT003
+        address = self._socket.getsockname()
+        return address[0], address[1]
+
+    async def run(self) -> None:
+        """Accept for ever."""
+        assert self._socket is not None, "bind comes first"
+        while True:
+            try:
+                accepted, address = await self._loop.sock_accept(self._socket)
+            except OSError as error:  # out of file descriptors: others may free some
+                log.warning("a socket could not be accepted", extra={"error": str(error)})
+                await asyncio.sleep(0.1)
+                continue
+            peer = address[0]
+            limit = self._refuses(peer)
+            if limit:
+                self._house.metrics.refused_sockets[limit] += 1
+                accepted.close()
+                continue
+            self._open[peer] += 1
+            self._strange[peer] += 1
+            task = asyncio.create_task(self._greet(accepted, peer))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def close(self) -> None:
+        """Take no more sockets; those that are open stay."""
+        if self._socket is not None:
+            self._socket.close()
+
+    def welcomed(self, peer: str) -> None:
+        """A connection of this address has shown a good token."""
+        self._subtract(self._strange, peer)
+
+    def gone(self, peer: str, *, was_welcomed: bool) -> None:
+        """A connection of this address has ended."""
+        self._subtract(self._open, peer)
+        if not was_welcomed:
+            self._subtract(self._strange, peer)
+
+    def _refuses(self, peer: str) -> str:
+        """The limit that keeps this address out, or empty."""
+        limits = self._limits
+        if len(self._rates) >= ADDRESSES_MOST:
+            self._rates.clear()
+        now_s = self._loop.time()
+        rate = self._rates.get(peer)
+        if rate is None:
+            rate = self._rates[peer] = TokenBucket(limits.address_connects_per_s, limits.address_connects_per_s, now_s)
+        if not rate.take(1, now_s):
+            return "address_connects_per_s"
+        if self._open[peer] >= limits.connections_per_address:
+            return "connections_per_address"
+        if self._strange[peer] >= limits.unauthenticated_per_address:
+            return "unauthenticated_per_address"
+        if self._strange.total() >= limits.unauthenticated:
+            return "unauthenticated"
+        return ""
+
+    async def _greet(self, accepted: socket.socket, peer: str) -> None:
+        """TLS, then HTTP. A slow or broken handshake ends the socket."""
+        accepted.setblocking(False)  # noqa: FBT003
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        server = self._runner.server
+        assert server is not None, "the runner is set up first"
+        handler = Handler(self, peer, server, loop=self._loop, **server._kwargs)
+        is_connected = False
+        try:
+            if self._tls is None:
+                await self._loop.connect_accepted_socket(lambda: handler, accepted)
+            else:
+                async with self._gate:
+                    await self._loop.connect_accepted_socket(
+                        lambda: handler, accepted, ssl=self._tls, ssl_handshake_timeout=self._limits.handshake_s
+                    )
+            is_connected = True
+        except (OSError, TimeoutError) as error:
+            self._house.metrics.refused_sockets["handshake"] += 1
+            log.debug("a handshake failed", extra={"error": type(error).__name__})
+        finally:
+            if not is_connected:
+                with contextlib.suppress(OSError):
+                    accepted.close()
+                self.gone(peer, was_welcomed=False)
+
+    @staticmethod
+    def _subtract(counts: Counter[str], peer: str) -> None:
+        counts[peer] -= 1
+        if counts[peer] <= 0:
+            del counts[peer]

@@ -1,0 +1,136 @@
+"""Shell: what a process shows at ``/metrics``: plain integers, read when somebody asks.
+
+Counters live where the counting is done (the exchange, the feed, sessions); this module reads them. No label has a
+value that a client can choose.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from gateway.session import Phase
+
+if TYPE_CHECKING:
+    from gateway.house import House
+
+
+class Metrics:
+    """Counters that have no better home."""
+
+    def __init__(self) -> None:
+        self.connects = 0
+        self.outcomes: Counter[str] = Counter()
+        self.closes: Counter[int] = Counter()
+        self.tokens_refused: Counter[str] = Counter()
+        self.gaps: Counter[str] = Counter()
+        self.bad_frames: Counter[str] = Counter()
+        self.refused_sockets: Counter[str] = Counter()
+        self.events_sent = 0
+        """Of sessions that have ended; the others are read from the sessions."""
+        self.events_replayed = 0
+
+
+class HouseCollector(Collector):
+    """Reads a house at scrape time."""
+
+    def __init__(self, house: "House") -> None:
+        self._house = house
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics, named ``tidewire_*``."""
+        yield from self._connections()
+        yield from self._events()
+        yield from self._jetstream()
+
+    def _connections(self) -> Iterator[Metric]:
+        house, metrics = self._house, self._house.metrics
+        sessions = [c.session for c in house.open_exchange.by_key.values()] if house.open_exchange is not None else []
+        phases = Counter(session.phase for session in sessions)
+        by_phase = GaugeMetricFamily("tidewire_sessions", "Connected sessions by phase", labels=["phase"])
+        for phase in (Phase.REPLAYING, Phase.LIVE, Phase.LAGGING):
+            by_phase.add_metric([phase.value], phases[phase])
+        yield by_phase
+        yield _counter("tidewire_connects", "WebSockets that were welcomed", metrics.connects)
+        yield _labelled("tidewire_outcomes", "Answers to connect", "outcome", metrics.outcomes)
+        yield _labelled("tidewire_closes", "Connections that the gateway closed, by its code", "code", metrics.closes)
+        yield _labelled("tidewire_token_refused", "Tokens refused, by reason", "reason", metrics.tokens_refused)
+        yield _labelled("tidewire_gaps", "Gaps told to clients, by reason", "reason", metrics.gaps)
+        yield _labelled("tidewire_bad_frames", "Frames that were none, by kind", "kind", metrics.bad_frames)
+        yield _labelled(
+            "tidewire_sockets_refused", "Sockets closed before a session, by limit", "limit", metrics.refused_sockets
+        )
+        yield _gauge(
+            "tidewire_outstanding_events", "Events sent and not acknowledged", sum(s.outstanding[0] for s in sessions)
+        )
+        yield _gauge(
+            "tidewire_outstanding_bytes", "Bytes sent and not acknowledged", sum(s.outstanding[1] for s in sessions)
+        )
+        sent = metrics.events_sent + sum(session.events_sent for session in sessions)
+        replayed = metrics.events_replayed + sum(session.events_replayed for session in sessions)
+        from_durable = house.replays.events
+        yield _counter("tidewire_events_out", "Events sent to clients, replayed ones included", sent)
+        out = CounterMetricFamily("tidewire_events_replayed", "Replayed events by source", labels=["source"])
+        out.add_metric(["durable"], from_durable)
+        out.add_metric(["window"], max(0, replayed - from_durable))
+        yield out
+
+    def _events(self) -> Iterator[Metric]:
+        house, feed, exchange = self._house, self._house.feed, self._house.open_exchange
+        if feed is None or exchange is None:
+            return
+        yield _counter("tidewire_events_in", "Events read from the stream", exchange.events_in)
+        yield _counter("tidewire_events_damaged", "Events with a damaged subject or header block", feed.damaged)
+        yield _counter("tidewire_stream_holes", "Holes met in the stream", exchange.holes)
+        yield _counter("tidewire_feed_restarts", "How often the feed was made again", feed.restarts)
+        yield _gauge("tidewire_feed_position", "Newest sequence read", feed.head)
+        yield _gauge("tidewire_feed_lag_events", "Events stored and not yet read, when last heard of", feed.pending)
+        yield _gauge(
+            "tidewire_feed_age_seconds", "Seconds since the feed's last sign of life", feed.age_s(house.now_s())
+        )
+        yield _gauge("tidewire_recent_events", "Events in the recent window", len(exchange.recent))
+        yield _gauge("tidewire_recent_bytes", "Bytes accounted to the recent window", exchange.recent.bytes)
+        yield _gauge(
+            "tidewire_recent_floor", "Sequence above which the recent window holds everything", exchange.recent.floor
+        )
+
+    def _jetstream(self) -> Iterator[Metric]:
+        house = self._house
+        calls = CounterMetricFamily("tidewire_jetstream_calls", "JetStream API calls by verb", labels=["verb"])
+        for verb, count in sorted(house.api.calls.items()):
+            calls.add_metric([verb], count)
+        calls.add_metric(["CONSUMER.MSG.NEXT"], house.durables.puller.pulls)
+        yield calls
+        yield _gauge("tidewire_replays_running", "Reads of durables under way", house.admission.running)
+        yield _gauge("tidewire_replays_waiting", "Reads of durables that wait for their turn", house.admission.waiting)
+        yield _gauge("tidewire_durables_pending", "Durables to be made or parked", len(house.parking))
+        yield _counter(
+            "tidewire_cursor_conflicts", "Cursor writes refused because another was newer", house.cursors.conflicts
+        )
+        yield _counter("tidewire_nats_connects", "Connections made to NATS", house.link.connects)
+        yield _gauge("tidewire_ready", "Whether clients are served", int(house.is_ready))
+
+
+def exposition(house: "House") -> bytes:
+    """All metrics in Prometheus's text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(HouseCollector(house))
+    return generate_latest(registry)
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    return CounterMetricFamily(name, text, value=value)
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=value)
+
+
+def _labelled(name: str, text: str, label: str, counts: Counter[str] | Counter[int]) -> Metric:
+    family = CounterMetricFamily(name, text, labels=[label])
+    for value, count in sorted(counts.items(), key=str):
+        family.add_metric([str(value)], count)
+    return family

@@ -1,0 +1,374 @@
+"""Shell: a WebSocket from its upgrade to its end: the first frame, the token, the claim on the session, then frames.
+
+Until the session is claimed in the cursor bucket nothing is delivered. Everything that can go wrong here ends in one
+of the close codes of PROTOCOL 3, with a fixed reason.
+"""
+
+import asyncio
+import logging
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+from aiohttp import WSMsgType, web
+
+from gateway import close_codes, frames
+from gateway.access import Granted, grant
+from gateway.connection import Connection
+from gateway.rates import TokenBucket
+from gateway.session import Session, SessionSettings
+from mesh.api import ApiError
+from mesh.kv import Conflict
+from replay.cursors import Known
+from replay.opening import Opening, claims_beyond, lose_expired, open_session
+from replay.position import Position
+from replay.record import Owner, Record, session_key
+from security.errors import LimitReached, UpstreamUnavailable
+from security.permissions import Permissions
+from security.tokens import Claims, Refused
+
+if TYPE_CHECKING:
+    from gateway.house import House
+
+log = logging.getLogger(__name__)
+
+SESSION_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+CLAIM_TRIES = 60
+"""How often a claim is tried when others claim the same session at the same moment."""
+
+
+class _Refusal(Exception):  # noqa: N818  # private, and ends in Reception.serve
+    """The connection is closed with this code."""
+
+    def __init__(self, code: int, error: str = "") -> None:
+        super().__init__(code)
+        self.code = code
+        self.error = error
+
+
+class _Claimed(msgspec.Struct, frozen=True):
+    opening: Opening
+    claim: str
+    revision: int
+    is_new: bool
+
+
+class Reception:
+    """Receives sockets for a house."""
+
+    def __init__(self, house: "House") -> None:
+        self._house = house
+        self._user_rates: dict[tuple[str, str], TokenBucket] = {}
+        self._user_sessions: dict[tuple[str, str], dict[str, Connection]] = {}
+
+    async def serve(
+        self,
+        socket: web.WebSocketResponse,
+        transport: asyncio.Transport,
+        drained: Callable[[], Awaitable[None]],
+        encoding: str,
+        welcomed: Callable[[], None],
+    ) -> None:
+        """Serve one socket to its end. ``welcomed`` is called once it counts as authenticated."""
+        house = self._house
+        connection: Connection | None = None
+        try:
+            connect = await self._first_frame(socket, encoding)
+            connection = await self._open(connect, socket, transport, drained, encoding)
+            welcomed()
+            await self._frames(connection, socket, encoding)
+        except _Refusal as refusal:
+            await self._refuse(socket, encoding, refusal)
+        except AssertionError:
+            # a bug: this connection ends, the others live on
+            log.exception("a session failed", extra={"code": close_codes.INTERNAL})
+            house.metrics.closes[close_codes.INTERNAL] += 1
+            await self._close(socket, transport, close_codes.INTERNAL)
+        finally:
+            if connection is not None:
+                self._leave(connection)
+                await connection.ended()
+
+    async def _first_frame(self, socket: web.WebSocketResponse, encoding: str) -> frames.Connect:
+        try:
+            async with asyncio.timeout(self._house.config.limits.first_frame_s):
+                message = await socket.receive()
+        except TimeoutError:
+            raise _Refusal(close_codes.CONNECT_LATE) from None
+        if message.type in (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR):
+            raise _Refusal(0)
+        data = self._data(message.type, message.data, encoding)
+        decoded = frames.decode(data, encoding) if data is not None else frames.BadFrame("kind")
+        if isinstance(decoded, frames.BadFrame):
+            self._house.metrics.bad_frames[decoded.reason] += 1
+            raise _Refusal(close_codes.BAD_FRAME, "bad_frame")
+        connect = decoded[0]
+        if len(decoded) != 1 or not isinstance(connect, frames.Connect):
+            self._house.metrics.bad_frames["before connect"] += 1
+            raise _Refusal(close_codes.BAD_FRAME, "bad_frame")
+        return connect
+
+    @staticmethod
+    def _data(kind: WSMsgType, data: object, encoding: str) -> bytes | None:
+        """The bytes of a message of the right kind for its encoding."""
+        if kind is WSMsgType.TEXT and encoding == frames.JSON and isinstance(data, str):
+            try:
+                return data.encode()
+            except UnicodeEncodeError:
+                return None
+        if kind is WSMsgType.BINARY and encoding == frames.MSGPACK and isinstance(data, bytes | bytearray):
+            return bytes(data)
+        return None
+
+    async def _open(
+        self,
+        connect: frames.Connect,
+        socket: web.WebSocketResponse,
+        transport: asyncio.Transport,
+        drained: Callable[[], Awaitable[None]],
+        encoding: str,
+    ) -> Connection:
+        house = self._house
+        unix_s = time.time()
+        claims, permissions = self._judge(connect, unix_s)
+        granted = self._grant(connect, permissions)
+        if not house.is_ready:
+            raise _Refusal(close_codes.DRAINING if house.is_draining else close_codes.UPSTREAM_UNAVAILABLE)
+        owner = Owner(claims.issuer, claims.subject, connect.session, claims.tenant or "")
+        key = session_key(owner)
+        self._admit(claims.principal, key)
+        try:
+            claimed, refused = await self._claim(key, owner, connect, granted, permissions)
+        except (UpstreamUnavailable, LimitReached) as error:
+            log.warning("a session could not be claimed", extra={"durable": key, "error": str(error)})
+            raise _Refusal(close_codes.UPSTREAM_UNAVAILABLE) from error
+        # from here to start() in one step of the loop
+        rival = house.exchange.by_key.get(key)
+        if rival is not None:
+            rival.lose(ended=False)
+            house.exchange.detach(rival)
+        if socket.closed or transport.is_closing():
+            raise _Refusal(0)
+        durable = house.durables.durable(key, owner)
+        session = Session(
+            name=connect.session,
+            stream=house.exchange.identity,
+            encoding=encoding,
+            opening=claimed.opening,
+            claims=claims,
+            denied=refused,
+            settings=self._settings(connect.window),
+            recent=house.exchange.recent,
+            now_s=house.now_s(),
+            unix_s=time.time(),
+        )
+        connection = Connection(
+            house,
+            socket,
+            transport,
+            drained,
+            key=key,
+            owner=owner,
+            claim=claimed.claim,
+            revision=claimed.revision,
+            session=session,
+            claims=claims,
+            permissions=permissions,
+            durable=durable,
+        )
+        connection.cursor.saved_through = claimed.opening.position
+        house.metrics.connects += 1
+        house.metrics.outcomes[claimed.opening.outcome] += 1
+        self._user_sessions.setdefault(claims.principal, {})[key] = connection
+        connection.start()
+        house.parking.cancel(key)
+        if claimed.is_new:
+            house.parking.make_soon(key, durable, session.interest)
+        return connection
+
+    def _judge(self, connect: frames.Connect, unix_s: float) -> tuple[Claims, Permissions]:
+        verified = self._house.doorkeeper.verify(connect.token, unix_s)
+        if isinstance(verified, Refused):
+            is_blind = verified.unknown_kid and self._house.doorkeeper.is_stale(None)
+            raise _Refusal(close_codes.UPSTREAM_UNAVAILABLE if is_blind else verified.close)
+        claims, permissions = verified
+        if self._house.doorkeeper.is_stale(claims.issuer):
+            raise _Refusal(close_codes.UPSTREAM_UNAVAILABLE)
+        if claims.expires_at <= unix_s:  # within the leeway: known to be its own, but nothing may be delivered any more
+            raise _Refusal(close_codes.TOKEN_EXPIRED)
+        if permissions.is_empty:
+            raise _Refusal(close_codes.FORBIDDEN)
+        return claims, permissions
+
+    def _grant(self, connect: frames.Connect, permissions: Permissions) -> Granted | None:
+        """The patterns asked for; None: those that the session has."""
+        wishes = (connect.window.messages, connect.window.bytes) if connect.window is not None else ()
+        is_sane = SESSION_NAME.fullmatch(connect.session) and all(wish is None or wish > 0 for wish in wishes)
+        if not is_sane or (connect.resume is not None and connect.resume.seq < 0):
+            raise _Refusal(close_codes.BAD_FRAME, "bad_frame")
+        if connect.replay != "all":
+            raise _Refusal(close_codes.BAD_FRAME, "not_supported")
+        if connect.subscribe is None:
+            return None
+        granted = grant(connect.subscribe, permissions)
+        if granted.invalid:
+            raise _Refusal(close_codes.BAD_FRAME, "invalid_subject")
+        if connect.subscribe and not granted.allowed:
+            raise _Refusal(close_codes.FORBIDDEN)
+        if len(granted.allowed) > self._house.config.limits.subscriptions:
+            raise _Refusal(close_codes.BAD_FRAME, "limit")
+        return granted
+
+    def _admit(self, principal: tuple[str, str], key: str) -> None:
+        held = self._user_sessions.get(principal, {})
+        if key not in held and len(held) >= self._house.config.limits.sessions_per_user:
+            raise _Refusal(close_codes.FORBIDDEN, "limit")
+
+    def _leave(self, connection: Connection) -> None:
+        principal = connection.claims.principal
+        held = self._user_sessions[principal]
+        if held.get(connection.key) is connection:
+            del held[connection.key]
+        if not held:
+            del self._user_sessions[principal]
+            self._user_rates.pop(principal, None)
+
+    async def _claim(
+        self, key: str, owner: Owner, connect: frames.Connect, granted: Granted | None, permissions: Permissions
+    ) -> tuple[_Claimed, list[str]]:
+        """Take the session in the bucket; also the patterns that were refused."""
+        house = self._house
+        claim = secrets.token_hex(8)
+        known = await house.cursors.load(key)
+        for _ in range(CLAIM_TRIES):
+            known = self._freshest(key, known)
+            wanted, refused = _wanted(known.record, granted, permissions)
+            opening = await self._decide(known, connect.resume, wanted)
+            record = Record(
+                stream=house.exchange.identity,
+                acked=opening.acked,
+                through=opening.position,
+                patterns=dict(opening.interest.since),
+                owner=owner,
+                claim=claim,
+                gateway=house.name,
+                saved_s=int(time.time()),
+            )
+            revision = await house.cursors.claim(key, record, known)
+            if not isinstance(revision, Conflict):
+                await self._tell_others(key, claim, known.record)
+                return _Claimed(opening, claim, revision, known.record is None), refused
+            known = await house.cursors.load(key, from_leader=True)
+        raise UpstreamUnavailable("the session is being claimed elsewhere")
+
+    def _freshest(self, key: str, known: Known) -> Known:
+        """What an older connection in this process knows better than the bucket: acknowledgements not yet stored."""
+        rival = self._house.exchange.by_key.get(key)
+        if rival is None or known.record is None or known.record.claim != rival.cursor.claim:
+            return known
+        return msgspec.structs.replace(known, record=rival.record())
+
+    async def _decide(self, known: Known, resume: frames.Resume | None, wanted: Sequence[str] | None) -> Opening:
+        house = self._house
+        exchange = house.exchange
+        recent = exchange.recent
+        position = Position(resume.stream, resume.seq) if resume is not None else None
+        last_seq, first_seq = recent.head, 0
+        if claims_beyond(known.record, position, exchange.identity, recent.head):
+            state = await self._leader_state()
+            last_seq, first_seq = max(state[1], recent.head), state[0]
+        opening = open_session(known.record, position, wanted, exchange.identity, last_seq, unreadable=known.unreadable)
+        start = opening.interest.start_after(opening.position, recent.head)
+        if opening.outcome != "fresh" and not recent.reaches_back_to(start):
+            first_seq = first_seq or (await self._leader_state())[0]
+            opening = lose_expired(opening, first_seq, last_seq)
+        return opening
+
+    async def _leader_state(self) -> tuple[int, int]:
+        """First and last sequence of the stream."""
+        info = await self._house.api.stream_info(self._house.config.stream.name)
+        if isinstance(info, ApiError):
+            raise UpstreamUnavailable(f"stream: {info.description}")
+        return info.state.first_seq, info.state.last_seq
+
+    async def _tell_others(self, key: str, claim: str, before: Record | None) -> None:
+        """Another gateway seems to serve the session: it learns now what its next write would teach it."""
+        if before is not None and before.gateway not in ("", self._house.name):
+            payload = msgspec.json.encode({"key": key, "claim": claim})
+            await self._house.link.publish(CLAIMED_SUBJECT, payload)
+
+    def _settings(self, wish: frames.WindowWish | None) -> SessionSettings:
+        config = self._house.config
+        window, messages, size = config.window, config.window.messages, config.window.bytes
+        if wish is not None:
+            messages = min(wish.messages or messages, window.max_messages)
+            size = min(wish.bytes or size, window.max_bytes)
+        return SessionSettings(
+            ping_every_s=config.ping.every_s,
+            ping_answer_s=config.ping.answer_s,
+            window_messages=messages,
+            window_bytes=size,
+            subscriptions=config.limits.subscriptions,
+            batch_events=config.admission.batch_events,
+        )
+
+    async def _frames(self, connection: Connection, socket: web.WebSocketResponse, encoding: str) -> None:
+        """Frames until the socket ends."""
+        house, limits = self._house, self._house.config.limits
+        rate = TokenBucket(limits.frames_per_s, limits.frames_burst, house.now_s())
+        principal = connection.claims.principal
+        user_rate = self._user_rates.setdefault(
+            principal, TokenBucket(limits.user_frames_per_s, limits.user_frames_per_s, house.now_s())
+        )
+        async for message in socket:
+            if message.type is WSMsgType.ERROR:
+                return
+            data = self._data(message.type, message.data, encoding)
+            decoded = frames.decode(data, encoding) if data is not None else frames.BadFrame("kind")
+            if isinstance(decoded, frames.BadFrame):
+                house.metrics.bad_frames[decoded.reason] += 1
+                connection.close(close_codes.BAD_FRAME)
+                continue
+            now_s = house.now_s()
+            if not (rate.take(len(decoded), now_s) and user_rate.take(len(decoded), now_s)):
+                connection.close(close_codes.RATE_LIMITED, 1_000)
+                continue
+            connection.receive(decoded)
+
+    async def _refuse(self, socket: web.WebSocketResponse, encoding: str, refusal: _Refusal) -> None:
+        if not refusal.code:
+            return
+        self._house.metrics.closes[refusal.code] += 1
+        if refusal.error:
+            message = close_codes.REASONS[refusal.code]
+            error = frames.encode(frames.ErrorFrame(refusal.error, message, retry=False), encoding)
+            try:
+                await (socket.send_str(error.decode()) if encoding == frames.JSON else socket.send_bytes(error))
+            except ConnectionError:
+                return
+        await self._close(socket, None, refusal.code)
+
+    @staticmethod
+    async def _close(socket: web.WebSocketResponse, transport: asyncio.Transport | None, code: int) -> None:
+        try:
+            async with asyncio.timeout(2):
+                await socket.close(code=code, message=close_codes.REASONS[code].encode())
+        except (TimeoutError, ConnectionError):
+            if transport is not None:
+                transport.abort()
+
+
+CLAIMED_SUBJECT = "tidewire.gateway.claimed"
+"""Core NATS subject on which gateways tell each other of claims."""
+
+
+def _wanted(
+    record: Record | None, granted: Granted | None, permissions: Permissions
+) -> tuple[Sequence[str] | None, list[str]]:
+    """The permitted patterns, and those refused. What a session has is judged anew each time it comes back."""
+    if granted is None:
+        granted = grant(record.patterns if record is not None else (), permissions)
+    return granted.allowed, granted.denied + granted.invalid

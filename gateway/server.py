@@ -1,0 +1,114 @@
+"""Shell: HTTP: the upgrade to a session, and what operators ask for.
+
+aiohttp speaks HTTP and reads WebSocket messages; what is written to a session goes straight to its transport.
+"""
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from gateway import close_codes, frames
+from gateway.listener import Handler
+from gateway.metrics import exposition
+from gateway.reception import Reception
+
+if TYPE_CHECKING:
+    from gateway.house import House
+
+log = logging.getLogger(__name__)
+
+SESSION_PATH = "/v1/session"
+CREDENTIAL_NAMES = frozenset(("token", "access_token", "jwt"))
+PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class _Socket(web.WebSocketResponse):
+    """aiohttp's WebSocket, with our close code for a message that is too large."""
+
+    async def close(self, *, code: int = 1000, message: bytes = b"", drain: bool = True) -> bool:
+        if code == 1009:
+            code, message = close_codes.FRAME_TOO_LARGE, close_codes.REASONS[close_codes.FRAME_TOO_LARGE].encode()
+        return await super().close(code=code, message=message, drain=drain)
+
+
+class Server:
+    """Routes of one gateway."""
+
+    def __init__(self, house: "House") -> None:
+        self._house = house
+        self._reception = Reception(house)
+        self._origins = frozenset(house.config.listen.origins)
+        self.app = web.Application(client_max_size=16_384)
+        self.app.router.add_get(SESSION_PATH, self._session)
+        self._add_operations(self.app)
+
+    def operations(self) -> web.Application:
+        """An application with the operators' routes alone, for a listener of their own."""
+        app = web.Application(client_max_size=16_384)
+        self._add_operations(app)
+        return app
+
+    def _add_operations(self, app: web.Application) -> None:
+        app.router.add_get("/health", self._health)
+        app.router.add_get("/ready", self._ready)
+        app.router.add_get("/metrics", self._metrics)
+
+    async def _health(self, request: web.Request) -> web.Response:
+        """Alive: the event loop turns."""
+        del request
+        return web.json_response({"status": "alive"})
+
+    async def _ready(self, request: web.Request) -> web.Response:
+        """Ready: the feed and the recent window are up, NATS answers, no drain."""
+        del request
+        house = self._house
+        state: dict[str, Any] = {"ready": house.is_ready, "nats": house.link.is_up, "draining": house.is_draining}
+        state["feed"] = house.feed is not None and house.feed.caught_up.is_set()
+        return web.json_response(state, status=200 if house.is_ready else 503)
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        del request
+        return web.Response(body=exposition(self._house), headers={"Content-Type": PROMETHEUS})
+
+    async def _session(self, request: web.Request) -> web.StreamResponse:
+        house = self._house
+        if _carries_credential(request):
+            house.metrics.refused_sockets["token in query"] += 1
+            return web.json_response({"error": "tokens come in the first frame, never in the query"}, status=400)
+        offered = [name.strip() for name in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
+        encoding = next((name for name in offered if name in frames.SUBPROTOCOLS), None)
+        if encoding is None:
+            house.metrics.refused_sockets["subprotocol"] += 1
+            message = f"offer one of the subprotocols {', '.join(frames.SUBPROTOCOLS)}"
+            return web.json_response({"error": message}, status=400)
+        socket = _Socket(
+            protocols=(encoding,),
+            compress=False,
+            max_msg_size=house.config.limits.frame_bytes,
+            timeout=2.0,
+            decode_text=True,
+        )
+        if not socket.can_prepare(request):
+            return web.json_response({"error": "this is a WebSocket endpoint"}, status=400)
+        await socket.prepare(request)
+        transport = request.transport
+        if transport is None:
+            return socket
+        origin = request.headers.get("Origin")
+        if origin is not None and origin not in self._origins:
+            house.metrics.refused_sockets["origin"] += 1
+            house.metrics.closes[close_codes.FORBIDDEN] += 1
+            await socket.close(code=close_codes.FORBIDDEN, message=b"forbidden")
+            return socket
+        handler = request.protocol
+        assert isinstance(handler, Handler), "sockets come from our listener"
+        await self._reception.serve(socket, transport, handler.drained, encoding, handler.welcomed)
+        return socket
+
+
+def _carries_credential(request: web.Request) -> bool:
+    """Whether the query holds something that is, or looks like, a token. Its value is never logged."""
+    if any(name.lower() in CREDENTIAL_NAMES for name in request.query):
+        return True
+    return any(value.count(".") == 2 and len(value) > 40 for value in request.query.values())
