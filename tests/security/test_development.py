@@ -112,6 +112,16 @@ def test_an_authority_that_ends_is_replaced_with_the_certificate(tmp_path: Path)
     assert not state.prepare(NOW + 3_600 * DAY_S)
 
 
+def test_a_new_authority_signs_a_new_certificate(tmp_path: Path) -> None:
+    state = prepared(tmp_path / "state")
+    (state.folder / "authority.pem").unlink()
+    assert state.prepare(NOW)
+    certificate, authority = (
+        x509.load_pem_x509_certificate(path.read_bytes()) for path in (state.certificate, state.ca)
+    )
+    certificate.verify_directly_issued_by(authority)
+
+
 @pytest.mark.parametrize("name", ["issuer.json", "authority.pem", "server.pem"])
 def test_a_damaged_or_open_file_names_itself(tmp_path: Path, name: str) -> None:
     state = prepared(tmp_path / "state")

@@ -177,6 +177,27 @@ def test_a_header_of_1_kib_is_taken_and_one_byte_more_is_not() -> None:
     assert refusal(FORGE.sign(padded[:-1] + b" }", dump(FORGE.payload()))).check == "J3"
 
 
+def test_header_and_payload_nest_as_deep_as_the_limit_and_no_deeper() -> None:
+    claims(FORGE.token({"x": [[[7]]]}))
+    assert refusal(FORGE.token({"x": [[[[7]]]]})).check == "J3"
+    claims(FORGE.token(payload={"x": [[[[[[[7]]]]]]]}))
+    assert refusal(FORGE.token(payload={"x": [[[[[[[[7]]]]]]]]})).check == "J9"
+
+
+def test_the_first_failure_ends_it() -> None:
+    wrong = {"alg": "none", "crit": [], "typ": "JWT", "kid": "invented"}
+    order = [("alg", "J4"), ("crit", "J5"), ("typ", "J6"), ("kid", "J7")]
+    for member, check in order:
+        answer = refusal(FORGE.token(wrong, {"iss": "x"}))
+        assert (answer.check, answer.unknown_kid) == (check, check == "J7")
+        del wrong[member]
+    rest = {"iss": "x", "aud": "x", "exp": 0, "iat": NOW + 60, "sub": ".", "jti": ".", "tidewire": 7, "cnf": 7}
+    for member, check in zip(rest.copy(), ["J10", "J11", "J12", "J13", "J14", "J15", "J16", "J17"], strict=True):
+        assert refusal(FORGE.token(payload=rest)).check == check
+        del rest[member]
+    claims(FORGE.token(wrong, rest))
+
+
 def test_a_token_of_8_kib_is_taken_and_one_character_more_is_not() -> None:
     # An ES256 signature is 86 characters. 6,144 bytes of payload would be 8,192 characters alone: J1 comes before J9's.
     header, payload = dump(FORGE.header()), dump(FORGE.payload())
@@ -211,6 +232,7 @@ def test_a_token_that_just_expired_is_told_to_refresh(exp: int, check: str | Non
         {"iat": True},
         {"nbf": NOW + 6},
         {"nbf": str(NOW)},
+        {"nbf": True},
         {"exp": NOW + 86_341},
     ],
 )
