@@ -5,6 +5,9 @@ or for a first pattern), **closed**. Two numbers keep old things from reaching n
 asking for a token has its own, and an answer with another number than the current one is ignored. There is one
 retry timer and it is armed in one place (``_lost``), so there are never two chains of reconnects.
 
+Longer than its neighbours, since the rules lean on each other: what a gap, a lost connection or a new stream does to
+position, timers and token is read in one place.
+
 ``now`` is monotonic seconds. ``due`` says when ``tick`` wants to be called. Randomness is drawn for waits alone.
 """
 
