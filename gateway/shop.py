@@ -23,8 +23,8 @@ MOVES: Final[dict[Status, Status]] = {
 PATTERN: Final = "orders.{sub}.>"
 """Subjects of the shop's events; the second token is the customer, whose key seals."""
 
-OPEN_ORDERS: Final = 6
-"""Orders under way at once, at most."""
+OPEN_ORDERS: Final = 2
+"""Orders of one customer under way at once, at most."""
 
 _CLASS: Final = "contact"
 _GOODS: Final = ("teapot", "kettle", "lamp", "notebook", "umbrella", "bicycle bell", "scarf", "atlas")
@@ -72,17 +72,19 @@ class Shop:
         self._random = random
         self._opening = opening
         self._placed = 0
-        self._open: list[OrderMoved] = []
+        self._steps = 0
+        self._open: dict[str, list[OrderMoved]] = {customer.name: [] for customer in CUSTOMERS}
 
     def step(self) -> Sale:
-        """Place an order, or move one on; the customers take turns in placing, so that none waits long for an event."""
-        is_quiet = len(self._open) < len(CUSTOMERS)
-        if is_quiet or (len(self._open) < OPEN_ORDERS and self._random.random() < 0.3):
-            return self._place()
-        return self._move(self._random.randrange(len(self._open)))
+        """Place an order, or move one on; customers take turns, so that none waits long for an event."""
+        customer = CUSTOMERS[self._steps % len(CUSTOMERS)]
+        self._steps += 1
+        orders = self._open[customer.name]
+        if not orders or (len(orders) < OPEN_ORDERS and self._random.random() < 0.2):
+            return self._place(customer, orders)
+        return self._move(orders, self._random.randrange(len(orders)))
 
-    def _place(self) -> Sale:
-        customer = CUSTOMERS[self._placed % len(CUSTOMERS)]
+    def _place(self, customer: Customer, orders: list[OrderMoved]) -> Sale:
         self._placed += 1
         event = OrderMoved(
             order=f"{self._opening}-{self._placed}",
@@ -93,16 +95,15 @@ class Shop:
             address=customer.address,
             phone=customer.phone,
         )
-        self._open.append(event)
+        orders.append(event)
         return _sale(event)
 
-    def _move(self, place: int) -> Sale:
-        order = self._open[place]
-        event = msgspec.structs.replace(order, status=MOVES[order.status])
+    def _move(self, orders: list[OrderMoved], place: int) -> Sale:
+        event = msgspec.structs.replace(orders[place], status=MOVES[orders[place].status])
         if event.status in MOVES:
-            self._open[place] = event
+            orders[place] = event
         else:
-            del self._open[place]
+            del orders[place]
         return _sale(event)
 
 

@@ -28,6 +28,7 @@ async def keep_shop(link: Link, keys: KeyRing, renew: Callable[[KeyRing], None],
     quick when there is nothing to do.
     """
     shop = Shop(Random(secrets.randbits(64)), time.strftime("%m%d%H%M", time.gmtime()))  # noqa: S311  # no secret
+    renew(keys)
     envelopes = Envelopes(Policy(rules_of(PATTERN, OrderMoved)), keys)
     async with Publisher(link, envelopes) as publisher:
         while True:

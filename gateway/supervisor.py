@@ -13,7 +13,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 
 from gateway.config import Config
@@ -23,6 +23,8 @@ from security.errors import ConfigurationError, TidewireError, UpstreamUnavailab
 
 log = logging.getLogger(__name__)
 
+WORKER = (sys.executable, "-m", "gateway.worker")
+"""The program of a worker; its options follow."""
 READY_WITHIN_S = 120.0
 """Seconds until a worker must say that it is ready; filling the recent window is in it."""
 GRACE_S = 5.0
@@ -32,11 +34,11 @@ GRACE_S = 5.0
 class Supervisor:
     """The workers of one gateway on this machine. ``start`` once, then ``stop``."""
 
-    def __init__(self, config: Config, config_file: Path, workers: int) -> None:
+    def __init__(self, config: Config, config_file: Path, workers: int, program: Sequence[str] = WORKER) -> None:
         self.host = config.listen.host
         self.port = config.listen.port
         """The port that all workers share; known after ``start`` when any was asked for."""
-        self._command = (sys.executable, "-m", "gateway.worker", "--config", str(config_file))
+        self._command = (*program, "--config", str(config_file))
         self._drain_s = config.drain.timeout_s + GRACE_S
         self._reserved: socket.socket | None = None
         self._running: dict[int, asyncio.subprocess.Process] = {}

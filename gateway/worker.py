@@ -58,9 +58,7 @@ async def _serve(config: Config, worker: int) -> None:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGINT, stop.set)
-    signal.signal(
-        signal.SIGHUP, signal.SIG_IGN
-    )  # sent to say "read the certificate again", which the files themselves tell
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # passed on to us; the app looks at its certificate's files by itself
     os.set_blocking(sys.stdin.fileno(), False)
     loop.add_reader(sys.stdin.fileno(), _stop_at_end, loop, stop)
     await run(config, stop=stop, ready=_say_ready, worker=worker)

@@ -18,6 +18,7 @@ from gateway.signals import stop_on_signals, until_stopped
 from gateway.state_folder import StateFolder
 from security.errors import ConfigurationError, TidewireError
 
+_QUIET_TURNS = 250  # of 20 ms: `live` waits no longer for events to be printed, when they never pause
 _DEFAULT_URL = "wss://127.0.0.1:8443/v1/session"
 
 
@@ -102,8 +103,11 @@ class _Printer:
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
+        self.printed = 0
+        """Events so far."""
 
     def event(self, event: Event) -> None:
+        self.printed += 1
         data = event.data
         if self._as_json:
             content = {"data_b64": base64.b64encode(data).decode()} if isinstance(data, bytes) else {"data": data}
@@ -127,7 +131,13 @@ class _Printer:
             told = f"gap: events after {gap.after} and before {gap.before} may be lost ({_plain(str(gap.reason))})"
             click.secho(told, fg="red")
 
-    def live(self, seq: int) -> None:
+    async def live(self, seq: int) -> None:
+        """Said once the events before it are printed: the SDK tells of it when they have been received."""
+        for _ in range(_QUIET_TURNS):
+            printed = self.printed
+            await asyncio.sleep(0.02)
+            if printed == self.printed:
+                break
         if self._as_json:
             self._line("live", {"seq": seq})
         else:

@@ -15,6 +15,9 @@ from mesh.embedded import USERS
 from mesh.link import Link
 from security.tls import nats_client_context
 
+CONNECT_S = 5.0
+"""Seconds to reach NATS in."""
+
 
 def config_of(config_file: Path | None, state_dir: Path, user: str) -> Config:
     """The configuration in the file, as it is; without one the state folder's, as NATS user ``user``.
@@ -35,8 +38,12 @@ def config_of(config_file: Path | None, state_dir: Path, user: str) -> Config:
 @asynccontextmanager
 async def connected(config: Config, name: str) -> AsyncIterator[Link]:
     """A link that is up. Raises ``UpstreamUnavailable`` when NATS cannot be reached."""
-    async with Link(link_settings(config.nats, name=name, tls=tls_context(config.nats))) as link:
+    link = Link(link_settings(config.nats, name=name, tls=tls_context(config.nats)))
+    await link.start(within_s=CONNECT_S)
+    try:
         yield link
+    finally:
+        await link.close()
 
 
 def tls_context(nats: Nats) -> ssl.SSLContext | None:

@@ -1,0 +1,260 @@
+"""`tidewire up` as a user runs it: real processes, real sockets, real data."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import ssl
+import stat
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+import pytest
+from tidewire_client import Client, Event
+from tidewire_client.keys import DeviceKeys
+
+from security.development import DevelopmentState
+from tests.until import until
+
+START_S = 30.0
+STOP_S = 20.0
+
+
+class Up(NamedTuple):
+    """A running `tidewire up`."""
+
+    process: asyncio.subprocess.Process
+    told: dict[str, Any]
+
+    @property
+    def state_dir(self) -> Path:
+        return Path(self.told["state_dir"])
+
+    def children(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def child(self, name: str) -> psutil.Process | None:
+        """The child whose command line holds a word that ends so."""
+        for child in self.children():
+            try:
+                if any(word.endswith(name) for word in child.cmdline()):
+                    return child
+            except psutil.NoSuchProcess:
+                continue
+        return None
+
+    def pid_of(self, name: str) -> int:
+        found = self.child(name)
+        assert found is not None, f"{name} does not run"
+        return found.pid
+
+    def token(self, sub: str = "c42") -> str:
+        return DevelopmentState(self.state_dir / "development").mint(sub, 3_600, time.time())
+
+    def client(self, session: str, sub: str = "c42", **further: Any) -> Client:
+        return Client(self.told["url"], token=self.token(sub), session=session, ca=self.told["ca"], **further)
+
+    async def status(self, path: str) -> int | None:
+        """What the gateway answers to a GET; None when it does not."""
+        tls = ssl.create_default_context(cafile=self.told["ca"])
+        host, port = self.told["http"].removeprefix("https://").split(":")
+        try:
+            reader, writer = await asyncio.open_connection(host, int(port), ssl=tls)
+        except OSError:
+            return None
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        try:
+            line = await reader.readline()
+        except OSError:
+            return None
+        finally:
+            writer.close()
+        return int(line.split()[1]) if line else None
+
+
+async def start(state_dir: Path, *options: str) -> asyncio.subprocess.Process:
+    arguments = ("-m", "gateway", "up", "--port", "0", "--nats-port", "0", "--state-dir", str(state_dir), *options)
+    return await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+
+
+async def ready(process: asyncio.subprocess.Process) -> Up:
+    assert process.stdout is not None
+    async with asyncio.timeout(START_S):
+        line = await process.stdout.readline()
+    if not line:
+        _, errors = await process.communicate()
+        pytest.fail(f"tidewire up ended at its start: {errors.decode()}")
+    return Up(process, json.loads(line))
+
+
+async def stop(process: asyncio.subprocess.Process, number: signal.Signals = signal.SIGTERM) -> str:
+    """End it; returns what was left on standard output. Fails when a process stays behind."""
+    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    process.send_signal(number)
+    async with asyncio.timeout(STOP_S):
+        output, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+    assert not [one for one in family if one.is_running()]
+    return output.decode()
+
+
+@asynccontextmanager
+async def up(state_dir: Path, *options: str) -> AsyncIterator[Up]:
+    process = await start(state_dir, "--json", *options)
+    try:
+        yield await ready(process)
+    finally:
+        if process.returncode is None:
+            await stop(process)
+
+
+async def take(client: Client, count: int) -> list[Event]:
+    """The next events, processed."""
+    events: list[Event] = []
+    async with asyncio.timeout(15):
+        async for event in client.subscribe("orders.c42.>"):
+            events.append(event)
+            await event.ack()
+            if len(events) == count:
+                return events
+    raise AssertionError("a subscription does not end by itself")
+
+
+async def publish(state_dir: Path, order: str) -> int:
+    """Publish by the command; returns the sequence."""
+    arguments = ("publish", f"orders.c42.{order}", f'{{"order": "{order}"}}', "--json", "--state-dir", str(state_dir))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway", *arguments, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0
+    seq: int = json.loads(output)["seq"]
+    return seq
+
+
+async def test_it_says_where_everything_is_and_leaves_no_process_behind(tmp_path: Path) -> None:
+    process = await start(tmp_path / "state", "--json", "--no-shop")
+    running = await ready(process)
+    port = running.told["http"].rpartition(":")[2]
+    assert running.told == {
+        "url": f"wss://127.0.0.1:{port}/v1/session",
+        "http": f"https://127.0.0.1:{port}",
+        "ca": str(tmp_path / "state" / "development" / "ca.pem"),
+        "nats": running.told["nats"],
+        "state_dir": str(tmp_path / "state"),
+    }
+    assert [url.split(":")[1] for url in running.told["nats"].values()] == ["//publisher", "//gateway"]
+    assert await running.status("/ready") == 200
+    assert [child.name() for child in running.children()].count("nats-server") == 1
+    readable = [file for file in running.state_dir.glob("*") if stat.S_IMODE(file.stat().st_mode) & 0o077]
+    assert readable == []
+    assert await stop(process) == ""
+    assert await running.status("/ready") is None
+
+
+async def test_starting_again_continues_with_all_data(tmp_path: Path) -> None:
+    async with up(tmp_path, "--no-shop") as first:
+        async with first.client("phone") as client:
+            live = asyncio.create_task(take(client, 1))
+            await until(lambda: client.state == "live")
+            before = await publish(tmp_path, "o1")
+            assert [event.seq for event in await live] == [before]
+        missed = await publish(tmp_path, "o2")
+    async with up(tmp_path, "--no-shop") as second:
+        after = await publish(tmp_path, "o3")
+        async with second.client("phone") as client:
+            events = await take(client, 2)
+        assert [event.seq for event in events] == [missed, after]
+        assert client.welcome is not None
+        assert client.welcome.outcome == "resumed"
+
+
+async def test_a_killed_worker_and_a_killed_nats_server_return(tmp_path: Path) -> None:
+    async with up(tmp_path, "--no-shop") as running:
+        for name in ("gateway.worker", "nats-server"):
+            pid = running.pid_of(name)
+            os.kill(pid, signal.SIGKILL)
+            await until(lambda name=name, pid=pid: (child := running.child(name)) and child.pid != pid)  # type: ignore[misc]
+
+            async def serves() -> bool:
+                return await running.status("/ready") == 200
+
+            await until(serves, within_s=20)
+        async with running.client("phone") as client:
+            live = asyncio.create_task(take(client, 1))
+            await until(lambda: client.state == "live")
+            seq = await publish(tmp_path, "o1")
+            assert [event.seq for event in await live] == [seq]
+
+
+async def test_the_shop_publishes_and_seals_what_only_its_customer_opens(tmp_path: Path) -> None:
+    async with up(tmp_path) as running:
+        keys = DeviceKeys.from_file(running.state_dir / "keys" / "c42.json")
+        async with running.client("phone", keys=keys) as holder, running.client("tablet") as other:
+            [opened], [shut] = await asyncio.gather(take(holder, 1), take(other, 1))
+        assert opened.data["customer"] == shut.data["customer"] == "c42"
+        assert opened.data["phone"].startswith("+49")
+        assert opened.opened == ("contact",)
+        assert "phone" not in shut.data
+        assert "address" not in shut.data
+
+
+async def test_a_second_one_on_the_same_folder_or_port_is_told_why(tmp_path: Path) -> None:
+    async with up(tmp_path, "--no-shop") as running:
+        second = await start(tmp_path)
+        output, errors = await second.communicate()
+        assert (second.returncode, output) == (2, b"")
+        assert f"in use by another tidewire up (pid {running.process.pid})" in errors.decode()
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            third = await start(tmp_path / "other", "--port", str(port))
+            output, errors = await third.communicate()
+        assert (third.returncode, output) == (2, b"")
+        assert f"tidewire: listen.port: {port} of 127.0.0.1 is taken; stop what listens there" in errors.decode()
+
+
+async def test_when_it_is_killed_its_processes_end_by_themselves(tmp_path: Path) -> None:
+    process = await start(tmp_path, "--json", "--no-shop")
+    running = await ready(process)
+    children = running.children()
+    assert len(children) == 2
+    process.kill()
+    await process.communicate()
+    await until(lambda: not [child for child in children if child.is_running()], within_s=20)
+    async with up(tmp_path, "--no-shop") as again:
+        assert await again.status("/ready") == 200
+
+
+async def test_for_a_person_it_prints_a_line_to_paste_that_works(tmp_path: Path) -> None:
+    process = await start(tmp_path, "--workers", "2")
+    assert process.stdout is not None
+    lines: list[str] = []
+    async with asyncio.timeout(START_S):
+        while not lines or "--token" not in lines[-1]:
+            lines.append((await process.stdout.readline()).decode())
+            assert lines[-1], "it ended at its start"
+    paste = "".join(lines[-2:])
+    assert " listen 'orders.c42.>' --session phone --url wss://127.0.0.1:" in paste
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    listener = await asyncio.create_subprocess_shell(
+        "exec " + paste.strip(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment
+    )
+    assert listener.stdout is not None
+    async with asyncio.timeout(20):
+        line = await listener.stdout.readline()
+    assert b"orders.c42." in line
+    assert b"+49 40" in line
+    listener.send_signal(signal.SIGINT)
+    _, errors = await listener.communicate()
+    assert listener.returncode == 0, errors.decode()
+    await stop(process, signal.SIGINT)
