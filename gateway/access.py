@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 import msgspec
-from security.permissions import Permissions
 
+from security.permissions import Permissions
 from security.subjects import is_pattern
 
 

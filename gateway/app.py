@@ -67,8 +67,9 @@ async def run(
 ) -> None:
     """Run a gateway until ``stop`` is set, then drain.
 
-    ``ready`` is called with the address once sockets are accepted; ``/ready`` tells when clients are served.
-    ``opened`` gets the parts, for programs that look inside. Raises ``ConfigurationError`` for files that are wrong and ports that are taken.
+    ``ready`` is called with the address once sockets are accepted; ``/ready`` tells when clients are served. ``opened``
+    gets the parts, for programs that look inside. Raises ``ConfigurationError`` for files that are wrong and ports that
+    are taken.
     """
     metrics = Metrics()
     doorkeeper = Doorkeeper(config.issuers, metrics)

@@ -211,9 +211,10 @@ class Connection:
                 if await self.house.cursors.save(self.cursor):
                     self.session.reply(reply)
                     self.flush(time.time())
-                return
             except (UpstreamUnavailable, LimitReached):
                 await asyncio.sleep(0.5)
+            else:
+                return
 
     def _close(self, code: int) -> None:
         self.closed_with = code
@@ -254,7 +255,10 @@ class Connection:
         self.close(close_codes.REVOKED if ended else close_codes.TAKEN_OVER)
 
     def lose(self, *, ended: bool) -> None:
-        """Another connection holds the session now, or an operator ended it: this one must not write its record again."""
+        """Another connection holds the session now, or an operator ended it.
+
+        This one must not write its record again.
+        """
         self.cursor.is_lost = True
         self._lost(ended)
 

@@ -123,7 +123,10 @@ class _Typed(msgspec.Struct):
 _ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _one: dict[str, Any] = {JSON: msgspec.json.Decoder(_Known), MSGPACK: msgspec.msgpack.Decoder(_Known)}
 _typed: dict[str, Any] = {JSON: msgspec.json.Decoder(_Typed), MSGPACK: msgspec.msgpack.Decoder(_Typed)}
-_raws: dict[str, Any] = {JSON: msgspec.json.Decoder(list[msgspec.Raw]), MSGPACK: msgspec.msgpack.Decoder(list[msgspec.Raw])}
+_raws: dict[str, Any] = {
+    JSON: msgspec.json.Decoder(list[msgspec.Raw]),
+    MSGPACK: msgspec.msgpack.Decoder(list[msgspec.Raw]),
+}
 
 
 def decode(message: bytes, encoding: str) -> list[Frame] | BadFrame:

@@ -64,7 +64,10 @@ class House:
 
     @property
     def is_ready(self) -> bool:
-        """Whether clients can be served: the feed has caught up with what was stored when it began, and NATS answers."""
+        """Whether clients can be served.
+
+        The feed has caught up with what was stored when it began, and NATS answers.
+        """
         return (
             self.open_exchange is not None
             and self.feed is not None

@@ -84,7 +84,10 @@ class Listener:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def bind(self, host: str, port: int, *, shared: bool) -> tuple[str, int]:
-        """Listen; ``shared`` lets other processes listen on the same port. Returns the address taken. Raises ``OSError``."""
+        """Listen; ``shared`` lets other processes listen on the same port.
+
+        Returns the address taken. Raises ``OSError``.
+        """
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

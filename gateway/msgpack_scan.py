@@ -16,13 +16,12 @@ _FIXED = {
     0xD3: 8,
 }
 _FIXED |= {0xD4: 2, 0xD5: 3, 0xD6: 5, 0xD7: 9, 0xD8: 17}
-_SIZED = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}
-_EXTENSION = {0xC7: 1, 0xC8: 2, 0xC9: 4}
-_ARRAYS = {0xDC: 2, 0xDD: 4}
-_MAPS = {0xDE: 2, 0xDF: 4}
+_SIZED = {0xC4: (1, 0), 0xC5: (2, 0), 0xC6: (4, 0), 0xD9: (1, 0), 0xDA: (2, 0), 0xDB: (4, 0)}
+_SIZED |= {0xC7: (1, 1), 0xC8: (2, 1), 0xC9: (4, 1)}  # extensions hold a type byte more
+_HOLDERS = {0xDC: (2, False), 0xDD: (4, False), 0xDE: (2, True), 0xDF: (4, True)}
 
 
-class _Bad(Exception):
+class _BadError(Exception):
     pass
 
 
@@ -33,7 +32,7 @@ def scan(message: bytes, depth_most: int) -> str:
     """
     try:
         return _walk(message, depth_most)
-    except _Bad:
+    except _BadError:
         return "not decodable"
 
 
@@ -64,31 +63,28 @@ def _walk(message: bytes, depth_most: int) -> str:
 def _item(message: bytes, at: int) -> tuple[int, int, bool]:
     """The end of an item's own bytes, how many items it holds, whether it is a map."""
     if at >= len(message):
-        raise _Bad
+        raise _BadError
     first = message[at]
     at += 1
-    if first <= 0x7F or first >= 0xE0:
-        return at, 0, False
-    if first <= 0x8F:
-        return at, 2 * (first & 0x0F), True
-    if first <= 0x9F:
-        return at, first & 0x0F, False
-    if first <= 0xBF:
-        return _end(message, at, first & 0x1F), 0, False
     if first in _FIXED:
         return _end(message, at, _FIXED[first]), 0, False
-    for table, extra in ((_SIZED, 0), (_EXTENSION, 1)):
-        if first in table:
-            width = table[first]
-            return _end(message, at + width, _number(message, at, width) + extra), 0, False
-    for table, is_map in ((_ARRAYS, False), (_MAPS, True)):
-        if first in table:
-            width = table[first]
-            count = _number(message, at, width)
-            if count > len(message):  # each item takes a byte at least
-                raise _Bad
-            return at + width, count * 2 if is_map else count, is_map
-    raise _Bad
+    if 0x80 <= first <= 0xBF:
+        if first >= 0xA0:
+            return _end(message, at, first & 0x1F), 0, False
+        is_map = first <= 0x8F
+        return at, (first & 0x0F) * (2 if is_map else 1), is_map
+    if first in _SIZED:
+        width, extra = _SIZED[first]
+        return _end(message, at + width, _number(message, at, width) + extra), 0, False
+    if first in _HOLDERS:
+        width, is_map = _HOLDERS[first]
+        count = _number(message, at, width)
+        if count > len(message):  # each item takes a byte at least
+            raise _BadError
+        return at + width, count * (2 if is_map else 1), is_map
+    if first == 0xC1:  # the one byte that the format never uses
+        raise _BadError
+    return at, 0, False  # a small integer
 
 
 def _number(message: bytes, at: int, width: int) -> int:
@@ -98,5 +94,5 @@ def _number(message: bytes, at: int, width: int) -> int:
 
 def _end(message: bytes, at: int, size: int) -> int:
     if at + size > len(message):
-        raise _Bad
+        raise _BadError
     return at + size

@@ -118,7 +118,7 @@ class Session:
         self._set_expiry(claims.expires_at, now_s, unix_s)
         self.due_s = self._next_due()
 
-    # --- opening -------------------------------------------------------------------------------------------------------
+    # --- opening ---
 
     def start(self) -> list[Effect]:
         """Welcome the client, tell what is known to be lost, and begin to replay."""
@@ -146,7 +146,7 @@ class Session:
             self._tell(opening.gap)
         return self.pump()
 
-    # --- events --------------------------------------------------------------------------------------------------------
+    # --- events ---
 
     def offer(self, event: StoredEvent) -> bool:
         """Take the feed's next matching event; True when it went into the outbox. The hot path."""
@@ -213,7 +213,7 @@ class Session:
         """The socket takes no more, or takes some again."""
         self.is_blocked = is_blocked
 
-    # --- frames --------------------------------------------------------------------------------------------------------
+    # --- frames ---
 
     def receive(self, frame: frames.Frame, permissions: Permissions, now_s: float) -> list[Effect]:
         """React to a client's frame. A wrong one closes; nothing raises."""
@@ -261,7 +261,7 @@ class Session:
         if self.phase is not Phase.ENDED:
             self._put(frame)
 
-    # --- time and end --------------------------------------------------------------------------------------------------
+    # --- time and end ---
 
     def tick(self, now_s: float, unix_s: float) -> list[Effect]:
         """Do what is due: end with the token, warn before, ping a silent client, close a dead one, read again."""
@@ -325,7 +325,7 @@ class Session:
         """Events and bytes sent and not acknowledged."""
         return len(self._outstanding), self._outstanding_bytes
 
-    # --- inside --------------------------------------------------------------------------------------------------------
+    # --- inside ---
 
     def _has_room(self) -> bool:
         settings = self._settings

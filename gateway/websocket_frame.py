@@ -6,7 +6,7 @@ Written here and not by aiohttp, since the same bytes go to many sockets, straig
 from gateway.frames import JSON, join
 
 MESSAGE_BYTES = 131_072
-"""A batch is cut when it is longer than this, so that a client never has to hold a large one; a single frame may be longer."""
+"""A batch is cut when it is longer, so that a client never has to hold a large one; a single frame may be longer."""
 MESSAGE_FRAMES = 256
 """Most frames in one batch."""
 

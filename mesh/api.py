@@ -1,8 +1,8 @@
 """Shell: calls to the JetStream API, paced.
 
-nats-server serves ``$JS.API`` from one queue and drops all of it, everyone's, when 10,000 requests wait there. So no more than
-``in_flight`` calls of one gateway are under way, no more than ``waiting`` wait here for their turn, and equal questions about
-the stream's state share one answer.
+nats-server serves ``$JS.API`` from one queue and drops all of it, everyone's, when 10,000 requests wait there. So no
+more than ``in_flight`` calls of one gateway are under way, no more than ``waiting`` wait here for their turn, and
+equal questions about the stream's state share one answer.
 """
 
 import asyncio
@@ -112,7 +112,9 @@ class Api:
         self._timeout_s = timeout_s
         self._infos: dict[str, asyncio.Task[StreamInfo | ApiError]] = {}
 
-    async def call(self, verb: str, name: str, body: object, answer: type[T], *, timeout_s: float | None = None) -> T | ApiError:
+    async def call(
+        self, verb: str, name: str, body: object, answer: type[T], *, timeout_s: float | None = None
+    ) -> T | ApiError:
         """One call of ``$JS.API.{verb}.{name}``."""
         if self._waiting >= self._waiting_most:
             raise LimitReached(f"more than {self._waiting_most} JetStream calls wait")
@@ -134,7 +136,10 @@ class Api:
             raise UpstreamUnavailable(f"{verb}: the answer is not one of JetStream's") from failure
 
     async def stream_info(self, stream: str) -> StreamInfo | ApiError:
-        """State of a stream from its leader, asked after this call began. Callers at the same moment share one answer."""
+        """State of a stream from its leader, asked after this call began.
+
+        Callers at the same moment share one answer.
+        """
         running = self._infos.get(stream)
         if running is not None:
             # an answer that is already on its way may be older than the caller's question: wait for the next one
@@ -153,7 +158,7 @@ class Api:
             task.exception()  # read, so that a question nobody waits for any more does not warn
 
     async def next_message(self, stream: str, seq: int, pattern: str) -> StoredMessage | ApiError:
-        """The first message at or above ``seq`` that matches, as the stream's leader has it; ``NO_MESSAGE`` when none does."""
+        """The leader's first message at or above ``seq`` that matches; ``NO_MESSAGE`` when none does."""
         body = {"seq": seq, "next_by_subj": pattern}
         got = await self.call("STREAM.MSG.GET", stream, body, _GotMessage)
         return got.message if isinstance(got, _GotMessage) else got

@@ -1,8 +1,9 @@
 """Pure: is what the feed delivers next, a repeat, or has something been lost on the way?
 
-A consumer numbers its deliveries one by one (``consumer_seq``); the stream's own sequence may jump where events were deleted or
-have expired. So a jump of the first is a hole in the delivery (read again from the last good sequence), a jump of the second
-alone is a hole in the stream itself (nobody can read it any more, and whoever had a right to it is told).
+A consumer numbers its deliveries one by one (``consumer_seq``); the stream's own sequence may jump where events were
+deleted or have expired. So a jump of the first is a hole in the delivery (read again from the last good sequence), a
+jump of the second alone is a hole in the stream itself (nobody can read it any more, and whoever had a right to it is
+told).
 """
 
 import enum

@@ -1,7 +1,7 @@
 """Pure: what a stored JetStream message is to us, read from the raw bytes of its delivery.
 
-Any publisher may have stored it: the subject need not be UTF-8 and the header block need not be well formed. Nothing here
-raises for that; bad bytes become U+FFFD and ``damaged`` says so.
+Any publisher may have stored it: the subject need not be UTF-8 and the header block need not be well formed. Nothing
+here raises for that; bad bytes become U+FFFD and ``damaged`` says so.
 """
 
 MESSAGE_ID = "Nats-Msg-Id"
@@ -11,11 +11,16 @@ _STATUS_LINE = b"NATS/1.0"
 
 
 class StoredEvent:
-    """One stored event. ``frames`` belongs to the floor that sends it: what it made of the event, kept for the next reader."""
+    """One stored event.
+
+    ``frames`` belongs to the floor that sends it: what it made of the event, kept for the next reader.
+    """
 
     __slots__ = ("damaged", "frames", "header_block", "payload", "seq", "size_bytes", "subject", "time_ns")
 
-    def __init__(self, seq: int, subject: str, time_ns: int, payload: bytes, header_block: bytes = b"", *, damaged: bool = False) -> None:
+    def __init__(
+        self, seq: int, subject: str, time_ns: int, payload: bytes, header_block: bytes = b"", *, damaged: bool = False
+    ) -> None:
         self.seq = seq
         """Sequence in the stream, from 1."""
         self.subject = subject
@@ -70,7 +75,12 @@ def read_delivery(subject: bytes, reply: bytes, payload: bytes, header_block: by
         text, damaged = subject.decode(), False
     except UnicodeDecodeError:
         text, damaged = subject.decode(errors="replace"), True
-    return Delivery(StoredEvent(seq, text, time_ns, payload, header_block, damaged=damaged), tokens[first + 1], consumer_seq, pending)
+    return Delivery(
+        StoredEvent(seq, text, time_ns, payload, header_block, damaged=damaged),
+        tokens[first + 1],
+        consumer_seq,
+        pending,
+    )
 
 
 def headers_of(header_block: bytes) -> list[tuple[str, str]]:
@@ -79,7 +89,11 @@ def headers_of(header_block: bytes) -> list[tuple[str, str]]:
         return []
     lines = header_block.split(b"\r\n")
     fields = (line.partition(b":") for line in lines[1:])
-    return [(name.strip().decode(errors="replace"), value.strip().decode(errors="replace")) for name, colon, value in fields if colon]
+    return [
+        (name.strip().decode(errors="replace"), value.strip().decode(errors="replace"))
+        for name, colon, value in fields
+        if colon
+    ]
 
 
 def header_of(header_block: bytes, name: str) -> str | None:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -153,9 +154,7 @@ class Feed:
         }
         body = {"stream_name": settings.stream, "config": config, "action": "create"}
         try:
-            made = await self._api.call("CONSUMER.CREATE", f"{settings.stream}.{name}", body, ConsumerInfo)
-            if isinstance(made, ApiError):
-                raise UpstreamUnavailable(f"feed consumer: {made.description}")
+            await self._make(f"{settings.stream}.{name}", body)
             if self.head >= self._goal:
                 self.caught_up.set()
             await self._pull()
@@ -163,6 +162,11 @@ class Feed:
             await tap.close()
             raise
         return tap
+
+    async def _make(self, name: str, body: dict[str, Any]) -> None:
+        made = await self._api.call("CONSUMER.CREATE", name, body, ConsumerInfo)
+        if isinstance(made, ApiError):
+            raise UpstreamUnavailable(f"feed consumer: {made.description}")
 
     async def _look(self) -> StreamInfo:
         info = await self._api.stream_info(self._settings.stream)

@@ -1,7 +1,7 @@
 """Shell: a JetStream key-value bucket, read and written with revisions.
 
-A bucket is a stream ``KV_NAME`` with subjects ``$KV.NAME.KEY`` (NATS ADR-8). A put with the revision that the writer last saw
-is refused when another has written since: that is what decides a race.
+A bucket is a stream ``KV_NAME`` with subjects ``$KV.NAME.KEY`` (NATS ADR-8). A put with the revision that the writer
+last saw is refused when another has written since: that is what decides a race.
 """
 
 import base64
@@ -44,7 +44,10 @@ class _Info(msgspec.Struct, frozen=True):
 
 
 class Bucket:
-    """One bucket. Keys are tokens of ``A-Za-z0-9_-``. Methods raise ``UpstreamUnavailable`` when NATS does not answer."""
+    """One bucket.
+
+    Keys are tokens of ``A-Za-z0-9_-``. Methods raise ``UpstreamUnavailable`` when NATS does not answer.
+    """
 
     def __init__(self, link: Link, api: Api, name: str, *, timeout_s: float = 5.0) -> None:
         self._link = link
@@ -72,7 +75,10 @@ class Bucket:
         return Entry(reply.payload, int(revision))
 
     async def get_from_leader(self, key: str) -> tuple[Entry | None, int]:
-        """The entry as the bucket's leader has it, and the revision to write against (also of a deleted entry; 0: never written)."""
+        """The entry as the bucket's leader has it, and the revision to write against (also of a deleted entry; 0.
+
+        Never written).
+        """
         self.gets += 1
         body = {"last_by_subj": f"$KV.{self._name}.{key}"}
         got = await self._api.call("STREAM.MSG.GET", f"KV_{self._name}", body, _GotMessage)

@@ -227,7 +227,8 @@ class Link:
         assert subject not in self._taps, "one tap a subject"
         self._taps[subject] = callback
         if self._client is not None and self._up.is_set():
-            await self._subscribe(self._client, subject)
+            with contextlib.suppress(UpstreamUnavailable):  # just lost: the next connection makes it
+                await self._subscribe(self._client, subject)
         return Tap(self, subject)
 
     async def _untap(self, subject: str) -> None:
@@ -283,6 +284,8 @@ class Link:
                 user_credentials=settings.credentials,
                 tls=settings.tls,
                 allow_reconnect=False,
+                max_reconnect_attempts=1,  # else it tries a dead server again and again inside connect
+                reconnect_time_wait=0,
                 connect_timeout=math.ceil(settings.connect_s),
                 ping_interval=3600,  # ours is the heartbeat below
                 max_outstanding_pings=1_000_000,

@@ -1,7 +1,7 @@
 """Shell: pull requests to durable consumers, one at a time for each consumer.
 
-Data arrive under their original subject, so the reply tells the consumer apart; a status arrives on the request's own answer
-subject and has no reply. A header is never taken for a status (any publisher can write one).
+Data arrive under their original subject, so the reply tells the consumer apart; a status arrives on the request's own
+answer subject and has no reply. A header is never taken for a status (any publisher can write one).
 """
 
 import asyncio
@@ -15,7 +15,10 @@ from security.errors import UpstreamUnavailable
 
 
 class PullResult(msgspec.Struct, frozen=True):
-    """What one pull brought. ``status`` is what ended it: 0 full, 404 or 408 nothing more now, 409 see ``description``."""
+    """What one pull brought.
+
+    ``status`` is what ended it: 0 full, 404 or 408 nothing more now, 409 see ``description``.
+    """
 
     deliveries: tuple[Delivery, ...]
     status: int = 0
@@ -63,7 +66,8 @@ class Puller:
         """Ask for up to ``batch`` messages and ``max_bytes`` bytes (0: no limit).
 
         With ``expires_s`` 0 the answer is what is there now; else it waits that long for the first. Raises
-        ``UpstreamUnavailable`` when the consumer does not answer; what had arrived by then is dropped (RESET brings it again).
+        ``UpstreamUnavailable`` when the consumer does not answer; what had arrived by then is dropped (RESET brings
+        it again).
         """
         key = consumer.encode()
         if key in self._by_consumer:  # its session was parked and is coming back at this moment
@@ -82,7 +86,9 @@ class Puller:
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{consumer}"
         try:
             async with asyncio.timeout(timeout_s + expires_s):
-                await self._link.publish(subject, msgspec.json.encode(body), reply=f"{self._link.inbox}.p.{token.decode()}")
+                await self._link.publish(
+                    subject, msgspec.json.encode(body), reply=f"{self._link.inbox}.p.{token.decode()}"
+                )
                 return await pull.done
         except TimeoutError:
             raise UpstreamUnavailable(f"consumer {consumer} does not answer") from None

@@ -35,6 +35,10 @@ DRY_MOST = 20
 """Waits in a row after which the consumer is made again."""
 PLACES_MOST = 3
 """How often one read may place its consumer anew before it gives up."""
+UNKNOWN = -1
+"""Where a consumer stands, when nobody knows."""
+UNANSWERED = 503
+"""Status of a pull that got no answer."""
 
 
 class AskState(msgspec.Struct, frozen=True):
@@ -112,77 +116,76 @@ Reading = Generator[Ask, Answer, Read | Failed]
 class Standing(msgspec.Struct):
     """Where the consumer stands, as far as we know; kept between reads of one session."""
 
-    after: int = -1
-    """It delivers next what matches above this; -1: not known."""
+    after: int = UNKNOWN
+    """It delivers next what matches above this."""
     consumer_seq: int = 0
     remake: bool = False
 
 
 def read(
-    after: int, patterns: Sequence[str], floor: int, head: int, place: Standing, batch: int, max_bytes: int
+    after: int, patterns: Sequence[str], floor: int, head: int, standing: Standing, batch: int, max_bytes: int
 ) -> Reading:
     """Read on from ``after`` until something is found, or it is proved that nothing is left below ``floor``.
 
-    ``head`` is the feed's position, taken when the read begins: at or above ``floor``. Returns at most ``batch``
-    events.
+    ``head`` is the feed's position, taken when the read begins: at or above ``floor``. At most ``batch`` events.
     """
     assert after < floor <= head, "what the recent window holds is not read from a consumer"
-    if place.after != after and len(patterns) <= PROBE_PATTERNS_MOST:
+    if standing.after != after and len(patterns) <= PROBE_PATTERNS_MOST:
         proved = yield from _prove(after, patterns, floor, head)
         if isinstance(proved, Failed):
             return proved
         if proved >= floor:
             return (yield from _finish(after, [], proved))
-    dry = places = 0
-    while True:
-        if place.after != after:
-            if places == PLACES_MOST:
-                place.remake = True
-                return Failed("the consumer does not deliver what it should")
-            places += 1
-            yield Place(after, place.remake)
-            place.after, place.consumer_seq, place.remake = after, 0, False
-        pulled = yield Pull(batch, max_bytes, DRY_WAIT_S if dry else 0.0)
+    dry = 0
+    while dry <= DRY_MOST:
+        pulled = yield from _pull(after, standing, batch, max_bytes, DRY_WAIT_S if dry else 0.0)
+        if isinstance(pulled, Failed):
+            return pulled
+        if pulled:
+            reached = min(pulled[-1].seq, head)  # beyond head the consumer is ahead of the feed, which will bring it
+            return (yield from _finish(after, [event for event in pulled if event.seq <= head], reached))
+        proved = yield from _prove(after, patterns, floor, head)
+        if isinstance(proved, Failed):
+            return proved
+        if proved >= floor:
+            return (yield from _finish(after, [], proved))
+        dry += 1
+    standing.after, standing.remake = UNKNOWN, True
+    return Failed("the consumer does not deliver what the leader has")
+
+
+def _pull(
+    after: int, standing: Standing, batch: int, max_bytes: int, wait_s: float
+) -> Generator[Ask, Answer, list[StoredEvent] | Failed]:
+    """The consumer's next events above ``after``; empty when its replica has none now."""
+    for _ in range(PLACES_MOST):
+        if standing.after != after:
+            yield Place(after, standing.remake)
+            standing.after, standing.consumer_seq, standing.remake = after, 0, False
+        pulled = yield Pull(batch, max_bytes, wait_s)
         assert isinstance(pulled, Pulled), "a pull is answered by what it brought"
-        events = _take(pulled.deliveries, after, place)
-        if events is None:
-            place.after = -1
+        if pulled.status == 409 and "MaxBytes" in pulled.description and not pulled.deliveries:
+            batch, max_bytes = 1, 0  # one event is larger than the room that is left: it goes alone
             continue
-        if events:
-            place.after = reached = events[-1].seq
-            if reached > head:  # the consumer is ahead of the feed: what the feed will bring is left to it
-                reached = head
-                events = [event for event in events if event.seq <= head]
-            return (yield from _finish(after, events, reached))
-        if pulled.status in (404, 408):
-            proved = yield from _prove(after, patterns, floor, head)
-            if isinstance(proved, Failed):
-                return proved
-            if proved >= floor:
-                return (yield from _finish(after, [], proved))
-            dry += 1
-            if dry <= DRY_MOST:
-                continue
-            place.after, place.remake = -1, True
-            return Failed(f"the consumer does not deliver sequence {proved + 1}")
-        if pulled.status == 409 and "MaxBytes" in pulled.description:
-            if max_bytes == 0:
-                return Failed("a pull without a limit was refused for its bytes")
-            batch, max_bytes = 1, 0  # one event larger than the room that is left: it goes alone
-            continue
-        place.after, place.remake = -1, pulled.status == 503
-        return Failed(f"{pulled.status} {pulled.description}")
+        if not pulled.deliveries and pulled.status not in (404, 408):
+            standing.after, standing.remake = UNKNOWN, pulled.status == UNANSWERED
+            return Failed(f"{pulled.status} {pulled.description}")
+        events = _take(pulled.deliveries, standing)
+        if events is not None:
+            return events
+        standing.after = UNKNOWN
+    standing.remake = True
+    return Failed("the consumer does not deliver in order")
 
 
-def _take(deliveries: Sequence[Delivery], after: int, place: Standing) -> list[StoredEvent] | None:
+def _take(deliveries: Sequence[Delivery], standing: Standing) -> list[StoredEvent] | None:
     """The events of a pull in order; None when one is missing or the consumer went back."""
     events: list[StoredEvent] = []
-    last = after
     for delivery in deliveries:
-        place.consumer_seq += 1
-        if delivery.consumer_seq != place.consumer_seq or delivery.event.seq <= last:
+        standing.consumer_seq += 1
+        if delivery.consumer_seq != standing.consumer_seq or delivery.event.seq <= standing.after:
             return None
-        last = delivery.event.seq
+        standing.after = delivery.event.seq
         events.append(delivery.event)
     return events
 

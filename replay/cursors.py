@@ -62,7 +62,10 @@ class Cursors:
         """Writes refused because another connection was newer."""
 
     async def load(self, key: str, *, from_leader: bool = False) -> Known:
-        """What is stored. From memory or a replica it may be old: the claim is then refused, and the leader is asked."""
+        """What is stored.
+
+        From memory or a replica it may be old: the claim is then refused, and the leader is asked.
+        """
         remembered = self._remembered.get(key)
         if remembered is not None and not from_leader:
             return remembered

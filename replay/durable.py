@@ -67,7 +67,7 @@ class Durable:
                 return msgspec.structs.replace(result, events=due)
             return result
         except (UpstreamUnavailable, LimitReached) as error:
-            self._standing.after = -1
+            self._standing.after = catchup.UNKNOWN
             return catchup.Failed(str(error))
 
     async def park(self, through: int, interest: Interest) -> None:
@@ -110,7 +110,7 @@ class Durable:
                 try:
                     pulled = await self._shared.puller.pull(self._key, batch, max_bytes=max_bytes, expires_s=wait_s)
                 except UpstreamUnavailable as error:
-                    return catchup.Pulled((), 503, str(error))
+                    return catchup.Pulled((), catchup.UNANSWERED, str(error))
                 return catchup.Pulled(pulled.deliveries, pulled.status, pulled.description)
 
     async def _place(self, after: int, patterns: list[str], *, remake: bool) -> None:

@@ -11,7 +11,7 @@ from security.subjects import covers, overlaps
 
 
 def filter_subjects(patterns: Iterable[str]) -> list[str]:
-    """The fewest subjects, none overlapping another, that cover all ``patterns``; sorted, so that equal sets are equal."""
+    """Subjects, none overlapping another, that cover all ``patterns``; sorted, so that equal sets are equal."""
     kept: list[str] = []
     for pattern in sorted(set(patterns)):
         wide = pattern

@@ -203,7 +203,7 @@ class RecentWindow:
         nodes = [self._root]
         tokens = pattern.split(".")
         for token in tokens:
-            if token == ">":
+            if token == ">":  # noqa: S105  # NATS's wildcard
                 for node in nodes:
                     yield from _below(node)
                 return

@@ -1,6 +1,6 @@
 """A real gateway for tests: in this process, on a real socket with TLS, against a real nats-server.
 
-    async with running_gateway(nats_server, tmp_path) as gateway, gateway.client("c42", ["orders.c42.>"]) as client: ...
+async with running_gateway(nats_server, tmp_path) as gateway, gateway.client("c42", ["orders.c42.>"]) as client: ...
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from gateway.config_parse import parse
 from gateway.house import House
 from mesh.embedded import EmbeddedServer
 from security.development import DevelopmentState
+from tests.until import until
 from tests.wire_client import WireClient
 
 LOOSE = {
@@ -108,7 +109,7 @@ async def running_gateway(
     server: EmbeddedServer, folder: Path, *more: EmbeddedServer, **changes: Any
 ) -> AsyncIterator[Gateway]:
     """A gateway, ready, drained afterwards. ``changes``: sections of the configuration."""
-    folder.mkdir(parents=True, exist_ok=True)
+    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     state = DevelopmentState(folder)
     state.prepare(time.time())
     config = gateway_config(server, state, folder, changes, *more)
@@ -118,15 +119,15 @@ async def running_gateway(
     task = asyncio.create_task(
         run(config, stop=stop, ready=lambda host, port: started.set_result((host, port)), opened=houses.append)
     )
-    await asyncio.wait([task, started], return_when=asyncio.FIRST_COMPLETED)
-    if task.done():
+    task.add_done_callback(lambda _: None if started.done() else started.cancel())
+    try:
+        host, port = await started
+    except asyncio.CancelledError:
         task.result()
-    host, port = started.result()
+        raise
     gateway = Gateway(config, state, houses[0], host, port)
     try:
-        async with asyncio.timeout(20):
-            while not gateway.house.is_ready:
-                await asyncio.sleep(0.005)
+        await until(lambda: gateway.house.is_ready, 20)
         yield gateway
     finally:
         stop.set()

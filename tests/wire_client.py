@@ -54,7 +54,9 @@ class WireClient:
         await self.send(self.connect_frame)
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
         await self.close()
 
     async def open(self) -> None:
@@ -103,8 +105,7 @@ class WireClient:
         assert self.socket is not None
         try:
             async for message in self.socket:
-                decode = msgspec.json.decode if isinstance(message, str) else msgspec.msgpack.decode
-                decoded = decode(message)
+                decoded = msgspec.json.decode(message) if isinstance(message, str) else msgspec.msgpack.decode(message)
                 batch = decoded if isinstance(decoded, list) else [decoded]
                 self.frames += batch
                 seqs = [frame["seq"] for frame in batch if frame["type"] == "event"]
@@ -131,7 +132,7 @@ class WireClient:
         try:
             async with asyncio.timeout(within_s):
                 while len(self.of(kind)) < count:
-                    assert self.close_code is None, f"closed with {self.close_code}, got {[f['type'] for f in self.frames][-20:]}"
+                    assert self.close_code is None, f"closed with {self.close_code}; {self.frames[-3:]}"
                     self.news.clear()
                     await self.news.wait()
         except TimeoutError:

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import pytest
 from tidewire_client import Client, Event
 from tidewire_client.keys import DeviceKeys
@@ -34,10 +34,12 @@ class Up(NamedTuple):
 
     @property
     def state_dir(self) -> Path:
+        """Its folder."""
         return Path(self.told["state_dir"])
 
     def children(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children(recursive=True)
+        """Every process that it has started, and theirs."""
+        return list(psutil.Process(self.process.pid).children(recursive=True))
 
     def child(self, name: str) -> psutil.Process | None:
         """The child whose command line holds a word that ends so."""
@@ -50,14 +52,17 @@ class Up(NamedTuple):
         return None
 
     def pid_of(self, name: str) -> int:
+        """The process id of ``child``."""
         found = self.child(name)
         assert found is not None, f"{name} does not run"
-        return found.pid
+        return int(found.pid)
 
     def token(self, sub: str = "c42") -> str:
+        """A token from its issuer."""
         return DevelopmentState(self.state_dir / "development").mint(sub, 3_600, time.time())
 
     def client(self, session: str, sub: str = "c42", **further: Any) -> Client:
+        """A client of it."""
         return Client(self.told["url"], token=self.token(sub), session=session, ca=self.told["ca"], **further)
 
     async def status(self, path: str) -> int | None:
