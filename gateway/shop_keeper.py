@@ -4,7 +4,6 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable
 from random import Random
 
 from gateway.shop import PATTERN, OrderMoved, Shop
@@ -21,18 +20,15 @@ EVERY_S = 1.0
 """Seconds between two events."""
 
 
-async def keep_shop(link: Link, keys: KeyRing, renew: Callable[[KeyRing], None], *, every_s: float = EVERY_S) -> None:
-    """Publish for ever. An outage of NATS costs the events of its time: a simulation has no customers to lose.
+async def keep_shop(link: Link, keys: KeyRing, *, every_s: float = EVERY_S) -> None:
+    """Publish for ever, ``every_s`` seconds apart, sealed with ``keys``, which the caller adds epochs to.
 
-    ``renew`` adds keys of the next epoch to the ring when the time has come; it is called before each event and must be
-    quick when there is nothing to do.
+    An outage of NATS costs the events of its time: a simulation has no customers to lose.
     """
     shop = Shop(Random(secrets.randbits(64)), time.strftime("%m%d%H%M", time.gmtime()))  # noqa: S311  # no secret
-    renew(keys)
     envelopes = Envelopes(Policy(rules_of(PATTERN, OrderMoved)), keys)
     async with Publisher(link, envelopes) as publisher:
         while True:
-            renew(keys)
             sale = shop.step()
             try:
                 await publisher.publish(sale.subject, sale.event)

@@ -68,6 +68,8 @@ async def up(folder: StateFolder, wanted: Wanted, ready: Callable[[Running], Non
         await server.start()
         keys = DevelopmentState(folder.development)
         keys.prepare(time.time())
+        ring = KeyRing()
+        _prepare_sealing(folder, ring)
         config = _write_config(folder, wanted, server, keys)
         await _provision(server, config)
         supervisor = Supervisor(config, folder.config, wanted.workers)
@@ -75,9 +77,9 @@ async def up(folder: StateFolder, wanted: Wanted, ready: Callable[[Running], Non
         await supervisor.start()
         async with asyncio.TaskGroup() as group:
             group.create_task(_keep_server(server), name="keep nats-server")
-            group.create_task(_keep_certificate(keys, supervisor), name="renew certificate")
+            group.create_task(_renew(folder, keys, ring, supervisor), name="renew keys")
             if wanted.shop:
-                group.create_task(_keep_shop(folder, server), name="shop")
+                group.create_task(_keep_shop(server, ring), name="shop")
             running = _running(folder, server, supervisor, keys)
             await until_serving(supervisor.host, supervisor.port, keys.ca)
             folder.say_running(running)
@@ -143,27 +145,21 @@ async def _keep_server(server: EmbeddedServer) -> None:
             await asyncio.sleep(1)
 
 
-async def _keep_certificate(keys: DevelopmentState, supervisor: Supervisor) -> None:
+async def _renew(folder: StateFolder, keys: DevelopmentState, ring: KeyRing, supervisor: Supervisor) -> None:
+    """A new certificate and new epochs of sealing keys before the old ones end."""
     while True:
         await asyncio.sleep(RENEW_EVERY_S)
+        _prepare_sealing(folder, ring)
         if keys.prepare(time.time()):
             supervisor.signal(signal.SIGHUP)
 
 
-async def _keep_shop(folder: StateFolder, server: EmbeddedServer) -> None:
-    looked_at = -RENEW_EVERY_S
-
-    def renew(ring: KeyRing) -> None:
-        nonlocal looked_at
-        if time.monotonic() - looked_at >= RENEW_EVERY_S:
-            looked_at = time.monotonic()
-            _prepare_keys(folder, ring)
-
+async def _keep_shop(server: EmbeddedServer, ring: KeyRing) -> None:
     async with Link(_link_settings(server, "publisher")) as link:
-        await keep_shop(link, KeyRing(), renew)
+        await keep_shop(link, ring)
 
 
-def _prepare_keys(folder: StateFolder, ring: KeyRing) -> None:
+def _prepare_sealing(folder: StateFolder, ring: KeyRing) -> None:
     """Keys for each customer: all in the publisher's file, each customer's own in a file for the device."""
     classes = sorted({rule.field_class for rule in rules_of(PATTERN, OrderMoved)})
     for customer in CUSTOMERS:
