@@ -46,10 +46,8 @@ class Doorkeeper:
             else:
                 keys = await self._read(source, f"issuers[{place}].jwks")
             loaded.append(_issuer(source, keys))
-        try:
-            self._issuers = Issuers(loaded)
-        except ValueError as error:
-            raise ConfigurationError(f"issuers: {error}") from error
+        self._issuers = Issuers(loaded)
+        self._issuers.check()
         await self._fetch_due()
 
     def verify(self, token: object, unix_s: float) -> tuple[Claims, Permissions] | Refused:

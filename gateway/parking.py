@@ -35,11 +35,12 @@ class Parking:
         self._jobs: dict[str, tuple[int, Job, int]] = {}
         self._heap: list[tuple[float, int, str]] = []
         self._numbers = itertools.count()
+        self._running = 0
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
     def __len__(self) -> int:
-        return len(self._jobs)
+        return len(self._jobs) + self._running
 
     def make_soon(self, key: str, durable: Durable, interest: Interest) -> None:
         """Make the durable of a session that has just opened."""
@@ -99,9 +100,12 @@ class Parking:
                 self._put(key, job, RETRY_S, tries - 1)
 
     async def _try(self, key: str, job: Job) -> bool:
+        self._running += 1
         try:
             await job()
         except (UpstreamUnavailable, LimitReached) as error:
             log.warning("a durable could not be placed", extra={"durable": key, "error": str(error)})
             return False
+        finally:
+            self._running -= 1
         return True

@@ -5,16 +5,8 @@ from pathlib import Path
 import pytest
 
 from mesh.embedded import EmbeddedServer
-from mesh.publisher import Publisher
 from tests.gateways import running_gateway
-from tests.servers import linked
-
-
-async def publish(server: EmbeddedServer, subject: str, count: int, start: int = 0) -> list[int]:
-    """Publish events as a service; returns their sequences."""
-    async with linked(server, user="publisher") as link, Publisher(link) as publisher:
-        acks = [await publisher.publish(subject, {"n": start + n}) for n in range(count)]
-    return [ack.seq for ack in acks]
+from tests.system.publishing import publish
 
 
 @pytest.mark.parametrize("encoding", ["tidewire.v1.json", "tidewire.v1.msgpack"])

@@ -13,13 +13,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import psutil  # type: ignore[import-untyped]
 import pytest
 from tidewire_client import Client, Event
 from tidewire_client.keys import DeviceKeys
 
+from mesh.link import Link, LinkSettings
+from mesh.publisher import Publisher
 from security.development import DevelopmentState
+from security.secret import Secret
 from tests.until import until
 
 START_S = 30.0
@@ -133,16 +137,30 @@ async def take(client: Client, count: int) -> list[Event]:
     raise AssertionError("a subscription does not end by itself")
 
 
-async def publish(state_dir: Path, order: str) -> int:
-    """Publish by the command; returns the sequence."""
-    arguments = ("publish", f"orders.c42.{order}", f'{{"order": "{order}"}}', "--json", "--state-dir", str(state_dir))
+async def publish(running: Up, order: str) -> int:
+    """Publish an event of customer c42; returns its sequence."""
+    url = urlsplit(running.told["nats"]["publisher"])
+    assert url.password is not None
+    settings = LinkSettings(
+        servers=(f"nats://{url.hostname}:{url.port}",),
+        user=url.username,
+        password=Secret(url.password),
+        inbox_prefix="_INBOX_pub",
+    )
+    async with Link(settings) as link, Publisher(link) as publisher:
+        return (await publisher.publish(f"orders.c42.{order}", {"order": order})).seq
+
+
+async def tidewire(running: Up, *arguments: str) -> list[dict[str, Any]]:
+    """Run a command on its state folder; returns its lines of JSON."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway", *arguments, stdout=asyncio.subprocess.PIPE
+        sys.executable,
+        *("-m", "gateway", *arguments, "--json", "--state-dir", running.told["state_dir"]),
+        stdout=asyncio.subprocess.PIPE,
     )
     output, _ = await process.communicate()
     assert process.returncode == 0
-    seq: int = json.loads(output)["seq"]
-    return seq
+    return [json.loads(line) for line in output.splitlines()]
 
 
 async def test_it_says_where_everything_is_and_leaves_no_process_behind(tmp_path: Path) -> None:
@@ -170,11 +188,11 @@ async def test_starting_again_continues_with_all_data(tmp_path: Path) -> None:
         async with first.client("phone") as client:
             live = asyncio.create_task(take(client, 1))
             await until(lambda: client.state == "live")
-            before = await publish(tmp_path, "o1")
+            before = await publish(first, "o1")
             assert [event.seq for event in await live] == [before]
-        missed = await publish(tmp_path, "o2")
+        missed = await publish(first, "o2")
     async with up(tmp_path, "--no-shop") as second:
-        after = await publish(tmp_path, "o3")
+        after = await publish(second, "o3")
         async with second.client("phone") as client:
             events = await take(client, 2)
         assert [event.seq for event in events] == [missed, after]
@@ -196,7 +214,7 @@ async def test_a_killed_worker_and_a_killed_nats_server_return(tmp_path: Path) -
         async with running.client("phone") as client:
             live = asyncio.create_task(take(client, 1))
             await until(lambda: client.state == "live")
-            seq = await publish(tmp_path, "o1")
+            seq = await publish(running, "o1")
             assert [event.seq for event in await live] == [seq]
 
 
@@ -210,6 +228,33 @@ async def test_the_shop_publishes_and_seals_what_only_its_customer_opens(tmp_pat
         assert opened.opened == ("contact",)
         assert "phone" not in shut.data
         assert "address" not in shut.data
+
+
+async def test_published_events_and_sessions_are_shown_and_ended_by_command(tmp_path: Path) -> None:
+    async with up(tmp_path, "--no-shop") as running:
+        async with running.client("phone") as client:
+            live = asyncio.create_task(take(client, 1))
+            await until(lambda: client.state == "live")
+            [stored] = await tidewire(running, "publish", "orders.c42.o1", '{"order": "o1"}', "--id", "first")
+            [event] = await live
+        assert stored == {"seq": event.seq, "subject": "orders.c42.o1", "id": "first", "duplicate": False}
+        assert (event.id, event.data) == ("first", {"order": "o1"})
+        [shown] = await tidewire(running, "sessions", "list")
+        assert (shown["session"], shown["sub"], shown["phase"]) == ("phone", "c42", "parked")
+        assert shown["cursor"] == event.seq
+        assert shown["patterns"] == ["orders.c42.>"]
+        assert (await tidewire(running, "sessions", "show", "phone", "--sub", "c42"))[0]["key"] == shown["key"]
+        [ended] = await tidewire(running, "sessions", "end", shown["key"])
+        assert ended["ended"] is True
+        assert await tidewire(running, "sessions", "list") == []
+        await publish(running, "o2")
+        async with running.client("phone") as client:
+            live = asyncio.create_task(take(client, 1))
+            await until(lambda: client.state == "live")
+            seq = await publish(running, "o3")
+            assert [event.seq for event in await live] == [seq]
+            assert client.welcome is not None
+            assert client.welcome.outcome == "fresh"
 
 
 async def test_a_second_one_on_the_same_folder_or_port_is_told_why(tmp_path: Path) -> None:
