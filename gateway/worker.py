@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -37,6 +38,8 @@ def main() -> int:
         return exit_code(error)
     config = msgspec.structs.replace(config, listen=msgspec.structs.replace(config.listen, port=options.port))
     logs.start(config.log.level, config.log.format, worker=options.worker)
+    if config.profile == "production":
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold tokens
     try:
         uvloop.run(_serve(config, options.worker))
     except TidewireError as error:

@@ -1,9 +1,11 @@
 """What a log holds, and what it never does."""
 
+import ast
 import io
 import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -149,3 +151,22 @@ def test_text_for_people_is_one_line_with_quoted_values() -> None:
 def test_arguments_that_do_not_fit_the_text_lose_no_record(out: io.StringIO) -> None:
     log.info("%d of %d", 1)  # noqa: PLE1206  # the point
     assert only(out)["event"] == "%d of %d"
+
+
+def logged_fields() -> Iterator[tuple[str, str]]:
+    """Each field that any module gives to a log call, and where."""
+    root = Path(logs.__file__).parent.parent
+    for module in sorted(
+        file for floor in ("gateway", "replay", "mesh", "security") for file in root.glob(f"{floor}/**/*.py")
+    ):
+        for node in ast.walk(ast.parse(module.read_text())):
+            if isinstance(node, ast.keyword) and node.arg == "extra" and isinstance(node.value, ast.Dict):
+                for key in node.value.keys:
+                    if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                        yield key.value, f"{module.relative_to(root)}:{node.value.lineno}"
+
+
+def test_every_field_that_is_logged_is_written() -> None:
+    found = list(logged_fields())
+    assert found
+    assert [f"{where}: {name}" for name, where in found if name not in logs.FIELDS] == []

@@ -1,0 +1,45 @@
+"""What the floors below are told."""
+
+from gateway.config import Config, Cursors, Limits, Nats, Stream
+from gateway.settings import link_settings, topology
+from mesh.topology import Topology
+
+
+def test_the_default_configuration_is_the_default_topology() -> None:
+    assert topology(Config()) == Topology()
+
+
+def test_every_field_of_stream_and_cursors_reaches_the_topology() -> None:
+    made = topology(
+        Config(
+            stream=Stream(
+                name="E",
+                subjects=("a.>",),
+                replicas=3,
+                max_age_s=60,
+                max_bytes=7,
+                max_consumers=8,
+                duplicate_window_s=9,
+            ),
+            cursors=Cursors(bucket="c", replicas=3, session_idle_s=61),
+            limits=Limits(payload_bytes=2_048),
+        )
+    )
+    events = made.events
+    assert (events.name, events.subjects, events.replicas, events.max_age_s) == ("E", ("a.>",), 3, 60)
+    assert (events.max_bytes, events.max_consumers, events.duplicate_window_s) == (7, 8, 9)
+    assert events.max_msg_bytes == 2_048
+    assert (made.cursors.name, made.cursors.replicas, made.cursors.max_age_s) == ("c", 3, 61)
+
+
+def test_a_link_connects_as_the_configuration_says() -> None:
+    nats = Nats(
+        servers=("tls://a:1", "tls://b:2"),
+        user="gateway",
+        password_file="/p",
+        credentials_file="/c",
+        inbox_prefix="_INBOX_x",
+    )
+    made = link_settings(nats, name="n")
+    assert (made.servers, made.user, made.password_file, made.credentials) == (nats.servers, "gateway", "/p", "/c")
+    assert (made.name, made.inbox_prefix, made.tls) == ("n", "_INBOX_x", None)
