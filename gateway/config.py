@@ -32,10 +32,10 @@ class Listen(msgspec.Struct, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=0, le=65_535)] = 8_443
     """TCP port, 0 to 65,535; 0 takes a free one, and does so for one worker only."""
     certificate: FilePath | None = None
-    """PEM file with the server's certificate and its chain; needed unless ``plain``; read again on SIGHUP."""
+    """PEM file with the server's certificate and its chain; needed unless ``plain``; a changed file is taken up."""
     key: FilePath | None = None
-    """PEM file with the certificate's key, readable by its owner only; needed unless ``plain``; read again on
-    SIGHUP.
+    """PEM file of the certificate's key, readable by its owner only; needed unless ``plain``; a changed one is taken
+    up.
     """
     plain: bool = False
     """Whether to speak ``ws://`` without TLS: in profile ``development`` on a loopback address only, refused

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 def command(*, config_file: Path, workers: int) -> None:
     """Run the gateway against the NATS servers of a configuration, until SIGTERM or Ctrl-C; then drain.
 
-    A worker that dies is started again. SIGHUP reads certificate and key again.
+    A worker that dies is started again. A renewed certificate is taken up from its file while sockets are open.
     """
     config = load(config_file)
     problems = list(named_files(config))
