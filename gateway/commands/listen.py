@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import click
-from tidewire_client import Client, ClientError, ClientStopped, Event, FileState, GapFrame, MemoryState, ProtocolError
+from tidewire_client import (
+    Client,
+    ClientError,
+    ClientStopped,
+    Event,
+    FileState,
+    Forbidden,
+    GapFrame,
+    MemoryState,
+    ProtocolError,
+)
 from tidewire_client.keys import DeviceKeys
 
 from gateway.commands import options
@@ -81,7 +91,8 @@ def command(
     except ProtocolError as error:
         raise TidewireError(str(error)) from error
     except ClientStopped as error:
-        raise RefusedByGateway(str(error)) from error
+        subjects = f": {', '.join(error.subjects)}" if isinstance(error, Forbidden) and error.subjects else ""
+        raise RefusedByGateway(f"{error}{subjects}") from error
     except (ClientError, ValueError, FileNotFoundError) as error:
         raise ConfigurationError(str(error)) from error
 
