@@ -13,9 +13,9 @@ from tests.system.test_up import Up, publish, up
 EVENTS = "orders.c42.>"
 
 
-@pytest.fixture
-async def running(tmp_path: Path) -> AsyncIterator[Up]:
-    async with up(tmp_path / "state", "--no-shop") as found:
+@pytest.fixture(scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Up]:
+    async with up(tmp_path_factory.mktemp("state"), "--no-shop") as found:
         yield found
 
 

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import ssl
 import stat
 import sys
@@ -18,7 +17,6 @@ from urllib.parse import urlsplit
 import psutil  # type: ignore[import-untyped]
 import pytest
 from tidewire_client import Client, Event
-from tidewire_client.keys import DeviceKeys
 
 from mesh.link import Link, LinkSettings
 from mesh.publisher import Publisher
@@ -163,7 +161,20 @@ async def tidewire(running: Up, *arguments: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in output.splitlines()]
 
 
-async def test_it_says_where_everything_is_and_leaves_no_process_behind(tmp_path: Path) -> None:
+async def refuses_a_second(running: Up, tmp_path: Path) -> None:
+    """One on the same folder, and one on the same port, are told why they cannot start."""
+    second = await start(running.state_dir)
+    output, errors = await second.communicate()
+    assert (second.returncode, output) == (2, b"")
+    assert f"in use by another tidewire up (pid {running.process.pid})" in errors.decode()
+    port = running.told["http"].rpartition(":")[2]
+    third = await start(tmp_path / "other", "--port", port)
+    output, errors = await third.communicate()
+    assert (third.returncode, output) == (2, b"")
+    assert f"tidewire: listen.port: {port} of 127.0.0.1 is taken; stop what listens there" in errors.decode()
+
+
+async def test_it_says_where_everything_is_refuses_a_second_and_leaves_no_process_behind(tmp_path: Path) -> None:
     process = await start(tmp_path / "state", "--json", "--no-shop")
     running = await ready(process)
     port = running.told["http"].rpartition(":")[2]
@@ -179,6 +190,7 @@ async def test_it_says_where_everything_is_and_leaves_no_process_behind(tmp_path
     assert [child.name() for child in running.children()].count("nats-server") == 1
     readable = [file for file in running.state_dir.glob("*") if stat.S_IMODE(file.stat().st_mode) & 0o077]
     assert readable == []
+    await refuses_a_second(running, tmp_path)
     assert await stop(process) == ""
     assert await running.status("/ready") is None
 
@@ -218,18 +230,6 @@ async def test_a_killed_worker_and_a_killed_nats_server_return(tmp_path: Path) -
             assert [event.seq for event in await live] == [seq]
 
 
-async def test_the_shop_publishes_and_seals_what_only_its_customer_opens(tmp_path: Path) -> None:
-    async with up(tmp_path) as running:
-        keys = DeviceKeys.from_file(running.state_dir / "keys" / "c42.json")
-        async with running.client("phone", keys=keys) as holder, running.client("tablet") as other:
-            [opened], [shut] = await asyncio.gather(take(holder, 1), take(other, 1))
-        assert opened.data["customer"] == shut.data["customer"] == "c42"
-        assert opened.data["phone"].startswith("+49")
-        assert opened.opened == ("contact",)
-        assert "phone" not in shut.data
-        assert "address" not in shut.data
-
-
 async def test_published_events_and_sessions_are_shown_and_ended_by_command(tmp_path: Path) -> None:
     async with up(tmp_path, "--no-shop") as running:
         async with running.client("phone") as client:
@@ -257,22 +257,6 @@ async def test_published_events_and_sessions_are_shown_and_ended_by_command(tmp_
             assert client.welcome.outcome == "fresh"
 
 
-async def test_a_second_one_on_the_same_folder_or_port_is_told_why(tmp_path: Path) -> None:
-    async with up(tmp_path, "--no-shop") as running:
-        second = await start(tmp_path)
-        output, errors = await second.communicate()
-        assert (second.returncode, output) == (2, b"")
-        assert f"in use by another tidewire up (pid {running.process.pid})" in errors.decode()
-        with socket.socket() as taken:
-            taken.bind(("127.0.0.1", 0))
-            taken.listen()
-            port = taken.getsockname()[1]
-            third = await start(tmp_path / "other", "--port", str(port))
-            output, errors = await third.communicate()
-        assert (third.returncode, output) == (2, b"")
-        assert f"tidewire: listen.port: {port} of 127.0.0.1 is taken; stop what listens there" in errors.decode()
-
-
 async def test_when_it_is_killed_its_processes_end_by_themselves(tmp_path: Path) -> None:
     process = await start(tmp_path, "--json", "--no-shop")
     running = await ready(process)
@@ -285,7 +269,7 @@ async def test_when_it_is_killed_its_processes_end_by_themselves(tmp_path: Path)
         assert await again.status("/ready") == 200
 
 
-async def test_for_a_person_it_prints_a_line_to_paste_that_works(tmp_path: Path) -> None:
+async def test_the_line_it_prints_to_paste_shows_the_shop_and_opens_what_is_sealed(tmp_path: Path) -> None:
     process = await start(tmp_path, "--workers", "2")
     assert process.stdout is not None
     lines: list[str] = []
@@ -300,10 +284,13 @@ async def test_for_a_person_it_prints_a_line_to_paste_that_works(tmp_path: Path)
         "exec " + paste.strip(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment
     )
     assert listener.stdout is not None
-    async with asyncio.timeout(20):
-        line = await listener.stdout.readline()
+    running = Up(process, json.loads((tmp_path / "up.json").read_text()))
+    async with running.client("tablet") as without_keys, asyncio.timeout(20):
+        [[shut], line] = await asyncio.gather(take(without_keys, 1), listener.stdout.readline())
     assert b"orders.c42." in line
     assert b"+49 40" in line
+    assert shut.data["customer"] == "c42"
+    assert shut.data.keys().isdisjoint({"phone", "address"})
     listener.send_signal(signal.SIGINT)
     _, errors = await listener.communicate()
     assert listener.returncode == 0, errors.decode()
