@@ -97,6 +97,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _told(message: str, code: Exit) -> Exit:
     """Say why on standard error; a message of several lines names several problems."""
-    for line in message.splitlines() or [""]:
+    for line in message.split("\n"):
         click.echo(click.style("tidewire: ", fg="red") + line, err=True)
     return code

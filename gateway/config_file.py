@@ -25,8 +25,8 @@ def load(path: Path) -> Config:
         raise ConfigurationError(f"{path}: is not UTF-8 (byte {error.start})") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{path}: is not TOML: {_place(error)}") from None
-    except RecursionError:
-        raise ConfigurationError(f"{path}: is nested too deeply") from None
+    except (RecursionError, ValueError):  # ValueError: a number of thousands of digits
+        raise ConfigurationError(f"{path}: is nested too deeply, or holds a number that is too long") from None
     return parse(document, str(path.absolute().parent))
 
 

@@ -78,7 +78,8 @@ class _Reader:
                 continue
             near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
             remedy = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-            self._wrong(f"{path}.{name}" if path else str(name), f"is unknown; {remedy}")
+            shown = name if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", str(name)) else ascii(str(name)[:64])
+            self._wrong(f"{path}.{shown}" if path else str(shown), f"is unknown; {remedy}")
 
     def _value(self, kind: inspect.Type, value: object, path: str, *, path_like: bool) -> object:
         match kind:
@@ -125,7 +126,7 @@ class _Reader:
         if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
             return self._wrong(path, f"must be a {'whole number' if whole else 'number'}, {_range(kind)}")
         if not _within(kind, value):
-            return self._wrong(path, f"must be {_range(kind)}; is {value:,}")
+            return self._wrong(path, f"must be {_range(kind)}; is {_shown(value)}")
         return value if whole else float(value)
 
     def _text(self, kind: inspect.StrType, value: object, path: str, *, path_like: bool) -> object:
@@ -150,10 +151,15 @@ class _Reader:
 def _seen(value: object) -> str:
     """What stood in the place of a choice; only what cannot be a secret is repeated."""
     if isinstance(value, int) and not isinstance(value, bool):
-        return f"; is {value:,}"
+        return f"; is {_shown(value)}"
     if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_-]{1,16}", value):
         return f'; is "{value}"'
     return ""
+
+
+def _shown(value: float) -> str:
+    """A number as a person reads it; Python refuses to write one of many thousand digits."""
+    return f"{value:,}" if abs(value) < 2**64 or value != value else "beyond 64 bits"  # NaN
 
 
 def _bounds(kind: inspect.IntType | inspect.FloatType) -> Iterator[str]:

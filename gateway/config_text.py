@@ -39,7 +39,7 @@ def _toml(value: object) -> str:
         case int() | float():
             return repr(value)
         case str():
-            return json.dumps(value)  # parsed texts hold no control characters: JSON's escapes are TOML's
+            return json.dumps(value, ensure_ascii=False)  # without control characters, JSON's escapes are TOML's
         case tuple():
             return f"[{', '.join(_toml(item) for item in value)}]"
         case _:

@@ -59,7 +59,9 @@ def test_a_file_that_is_not_toml_is_refused_by_place_without_its_text(folder: Pa
     assert "hunter2" not in told
 
 
-@pytest.mark.parametrize("content", [b"\xff", b"a = " + b"[" * 20_000, b"\x00", b"a" * (MAX_FILE_BYTES + 1)])
+@pytest.mark.parametrize(
+    "content", [b"\xff", b"a = " + b"[" * 20_000, b"\x00", b"a" * (MAX_FILE_BYTES + 1), b"a = " + b"9" * 5_000]
+)
 def test_bytes_that_are_no_configuration_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bad.toml"
     path.write_bytes(content)

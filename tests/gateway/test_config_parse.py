@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec import inspect
 
 import gateway.config
@@ -147,6 +149,36 @@ def test_a_sealed_field_is_named_by_subject_pointer_and_class() -> None:
     assert problems({**GOOD, "sealed": [{**sealed[0], "pointer": "address"}]}) == [
         "sealed[0].pointer: must match ^(/[^/]+)+$"
     ]
+
+
+SECTIONS = {field.encode_name: field.type for field in msgspec.structs.fields(Config)}
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.dates(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+NAMES = st.sampled_from(sorted({name.partition(".")[2] for name in NUMBERS} | {"host", "name", "jwks", "subjects"}))
+DOCUMENTS = st.dictionaries(
+    st.sampled_from(sorted(SECTIONS)),
+    VALUES
+    | st.dictionaries(NAMES, VALUES, max_size=4)
+    | st.lists(st.dictionaries(NAMES, VALUES, max_size=4), max_size=2),
+    max_size=4,
+)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(DOCUMENTS)
+def test_any_document_gives_a_configuration_or_problems_by_path(document: dict[str, Any]) -> None:
+    try:
+        parse({**GOOD, **document})
+    except ConfigurationError as error:
+        for line in str(error).split("\n"):
+            assert line.split(".")[0].split("[")[0].split(":")[0] in SECTIONS
+
+
+def test_a_number_of_thousands_of_digits_is_refused_without_being_written() -> None:
+    assert problems(with_field("listen.port", 1 << 40_000)) == ["listen.port: must be 0 to 65,535; is beyond 64 bits"]
 
 
 def test_every_field_has_a_docstring_that_ends_as_a_sentence() -> None:

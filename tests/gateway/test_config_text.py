@@ -11,7 +11,12 @@ def test_the_effective_configuration_reads_back_to_itself() -> None:
         "profile": "development",
         "listen": {"plain": True, "origins": ["https://shop.example"]},
         "issuers": [
-            {"name": 'a "quoted" \\ name', "jwks": "k.json", "tenant": "acme", "read": ["orders.{sub}.>"]},
+            {
+                "name": 'a "quoted" \\ name',
+                "jwks": "k.json",
+                "tenant": "acm\u00e9 \U0001f600",
+                "read": ["orders.{sub}.>"],
+            },
             {"name": "b", "jwks": "https://b.example/jwks", "algorithms": ["ES256"]},
         ],
         "sealed": [{"subject": "orders.>", "pointer": "/phone", "class": "contact"}],
