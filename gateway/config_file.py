@@ -1,12 +1,12 @@
 """Shell: reads the configuration file, and the files with secrets that it names."""
 
-import stat
 import tomllib
 from pathlib import Path
 
 from gateway.config import Config, Nats
 from gateway.config_parse import parse
 from security.errors import ConfigurationError
+from security.private_file import check_private_file
 from security.secret import Secret
 
 MAX_FILE_BYTES = 1_048_576
@@ -45,9 +45,10 @@ def read_secret(path: Path, name: str) -> str:
     a regular file, or open to others.
     """
     data = read_file(path, name)
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o077:
-        raise ConfigurationError(f"{name}: {path} is open to others ({mode:04o}); run chmod 600 {path}")
+    try:
+        check_private_file(path)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{name}: {error}") from None
     try:
         text = data.decode().strip()
     except UnicodeDecodeError:

@@ -1,9 +1,6 @@
 """Pure: what the floors below are told, taken out of the configuration."""
 
-import ssl
-
-from gateway.config import Config, Nats
-from mesh.link import LinkSettings
+from gateway.config import Config
 from mesh.topology import BucketSpec, StreamSpec, Topology
 from security.policy import Policy, Rule
 
@@ -29,16 +26,3 @@ def topology(config: Config) -> Topology:
 def policy(config: Config) -> Policy:
     """Which fields of which events must be sealed, as ``[[sealed]]`` says."""
     return Policy(Rule(row.subject, row.pointer, row.field_class) for row in config.sealed)
-
-
-def link_settings(nats: Nats, *, name: str, tls: ssl.SSLContext | None = None) -> LinkSettings:
-    """How to connect to NATS as ``[nats]`` says; ``tls`` is the context for ``tls://`` servers."""
-    return LinkSettings(
-        servers=nats.servers,
-        user=nats.user,
-        password_file=nats.password_file,
-        credentials=nats.credentials_file,
-        tls=tls,
-        name=name,
-        inbox_prefix=nats.inbox_prefix,
-    )

@@ -1,19 +1,17 @@
 """Shell: NATS as a command reaches it: by a configuration file, or by what `tidewire up` left in its state folder."""
 
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
 
-from gateway.config import Config, Nats
+from gateway.config import Config
 from gateway.config_file import load
-from gateway.settings import link_settings
+from gateway.nats_link import link_settings
 from gateway.state_folder import StateFolder
 from mesh.embedded import USERS
 from mesh.link import Link
-from security.tls import nats_client_context
 
 CONNECT_S = 5.0
 """Seconds to reach NATS in."""
@@ -38,17 +36,9 @@ def config_of(config_file: Path | None, state_dir: Path, user: str) -> Config:
 @asynccontextmanager
 async def connected(config: Config, name: str) -> AsyncIterator[Link]:
     """A link that is up. Raises ``UpstreamUnavailable`` when NATS cannot be reached."""
-    link = Link(link_settings(config.nats, name=name, tls=tls_context(config.nats)))
+    link = Link(link_settings(config.nats, name=name))
     await link.start(within_s=CONNECT_S)
     try:
         yield link
     finally:
         await link.close()
-
-
-def tls_context(nats: Nats) -> ssl.SSLContext | None:
-    """The context for links to NATS; None when no server is reached by TLS."""
-    if nats.ca is None and not any(server.startswith("tls://") for server in nats.servers):
-        return None
-    ca, certificate, key = (Path(file) if file else None for file in (nats.ca, nats.certificate, nats.key))
-    return nats_client_context(ca, certificate, key)

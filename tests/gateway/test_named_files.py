@@ -51,7 +51,7 @@ def test_a_secret_open_to_others_is_refused_with_the_remedy(folder: Path) -> Non
     (folder / "password").chmod(0o640)
     told = list(named_files(load(folder / "gateway.toml")))
     path = folder / "password"
-    assert told == [f"nats.password_file: {path} is open to others (0640); run chmod 600 {path}"]
+    assert told == [f"nats.password_file: {path}: is readable by others (0640); run chmod 600"]
 
 
 def test_missing_files_are_told_by_the_field_that_names_them(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """What the floors below are told."""
 
-from gateway.config import Config, Cursors, Limits, Nats, Stream
-from gateway.settings import link_settings, topology
+from gateway.config import Config, Cursors, Limits, Stream
+from gateway.settings import topology
 from mesh.topology import Topology
 
 
@@ -30,16 +30,3 @@ def test_every_field_of_stream_and_cursors_reaches_the_topology() -> None:
     assert (events.max_bytes, events.max_consumers, events.duplicate_window_s) == (7, 8, 9)
     assert events.max_msg_bytes == 2_048
     assert (made.cursors.name, made.cursors.replicas, made.cursors.max_age_s) == ("c", 3, 61)
-
-
-def test_a_link_connects_as_the_configuration_says() -> None:
-    nats = Nats(
-        servers=("tls://a:1", "tls://b:2"),
-        user="gateway",
-        password_file="/p",
-        credentials_file="/c",
-        inbox_prefix="_INBOX_x",
-    )
-    made = link_settings(nats, name="n")
-    assert (made.servers, made.user, made.password_file, made.credentials) == (nats.servers, "gateway", "/p", "/c")
-    assert (made.name, made.inbox_prefix, made.tls) == ("n", "_INBOX_x", None)
