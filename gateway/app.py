@@ -20,21 +20,21 @@ from gateway.exchange import Exchange
 from gateway.house import House
 from gateway.listener import Listener
 from gateway.metrics import Metrics
+from gateway.nats_link import link_settings
 from gateway.reception import CLAIMED_SUBJECT
 from gateway.server import Server
-from gateway.settings import link_settings
 from mesh.api import Api, StreamInfo
 from mesh.contiguity import Hole
 from mesh.event import StoredEvent
 from mesh.feed import Feed, FeedSettings
 from mesh.kv import Bucket
-from mesh.link import Link, LinkSettings
+from mesh.link import Link
 from mesh.pull import Puller
 from replay.cursors import Cursors
 from replay.durable import Durables
 from replay.recent import BYTES_FACTOR, EVENT_OVERHEAD_BYTES, RecentWindow
 from security.errors import ConfigurationError, StreamReplaced
-from security.tls import ServerTls, nats_client_context
+from security.tls import ServerTls
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ async def run(
     metrics = Metrics()
     doorkeeper = Doorkeeper(config.issuers, metrics)
     await doorkeeper.start()
-    link = Link(_link_settings(config))
+    link = Link(link_settings(config.nats, name="tidewire gateway"))
     await link.start(within_s=None)
     api = Api(link, in_flight=config.admission.api_in_flight)
     puller = Puller(link, config.stream.name)
@@ -123,14 +123,6 @@ async def run(
             await puller.close()
             await link.close()
     log.info("gateway stopped", extra={"worker": worker})
-
-
-def _link_settings(config: Config) -> LinkSettings:
-    nats = config.nats
-    tls = None
-    if any(server.startswith("tls://") for server in nats.servers):
-        tls = nats_client_context(*(Path(name) if name else None for name in (nats.ca, nats.certificate, nats.key)))
-    return link_settings(nats, name="tidewire gateway", tls=tls)
 
 
 def _server_tls(config: Config) -> ServerTls | None:
