@@ -25,6 +25,8 @@ SCAN_MOST = 4_000
 """Most events looked at in one scanning read, so that one session's catch-up never holds the loop for long."""
 
 _seq = attrgetter("seq")
+_GONE = StoredEvent(0, "", 0, b"")
+"""Stands in a lane where an event was, until the front of the lane is cut off."""
 
 
 class Slice(msgspec.Struct, frozen=True):
@@ -49,6 +51,7 @@ class _Lane:
 
     def pop_oldest(self) -> StoredEvent:
         event = self.events[self.start]
+        self.events[self.start] = _GONE  # what is not accounted any more must not be kept alive
         self.start += 1
         if self.start >= 512 and self.start * 2 >= len(self.events):
             del self.events[: self.start]

@@ -1,0 +1,246 @@
+"""The recent window against a list: what is read, counted, evicted and forgotten."""
+
+import weakref
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from mesh.contiguity import Hole
+from mesh.event import StoredEvent
+from replay import recent
+from replay.interest import Interest
+from replay.recent import BYTES_FACTOR, EVENT_OVERHEAD_BYTES, LANES_MOST, SCAN_MOST, RecentWindow
+
+SUBJECTS = ["a", "b", "a.a", "a.b", "b.a", "a.b.c", "a.a.a", "b.b.c", "c.d.e.f"]
+PATTERNS = [*SUBJECTS, "*", ">", "a.*", "a.>", "*.b", "*.*.c", "a.*.>", "*.*", "b.>", "c.*.e.*", "nobody.>"]
+ROOMY = 10_000_000
+
+
+def event(seq: int, subject: str = "a.b", size: int = 0) -> StoredEvent:
+    return StoredEvent(seq, subject, 0, b"x" * size)
+
+
+def cost(stored: StoredEvent) -> int:
+    return (len(stored.payload) + len(stored.subject)) * BYTES_FACTOR + EVENT_OVERHEAD_BYTES
+
+
+def is_match(pattern: list[str], subject: list[str]) -> bool:
+    """The rule of NATS, by its definition, written apart from the code under test."""
+    if not pattern or not subject:
+        return not pattern and not subject
+    if pattern[0] == ">":
+        return True
+    return pattern[0] in ("*", subject[0]) and is_match(pattern[1:], subject[1:])
+
+
+def is_due(stored: StoredEvent, since: dict[str, int]) -> bool:
+    tokens = stored.subject.split(".")
+    return any(stored.seq > start and is_match(pattern.split("."), tokens) for pattern, start in since.items())
+
+
+def subjects_in(window: RecentWindow) -> list[str]:
+    """Subjects of the trie's leaves that hold a lane; a leaf without one is there as ``?``."""
+
+    def walk(node: "recent._Node", path: list[str]) -> list[str]:
+        own = [".".join(path)] if node.lane is not None and len(node.lane) else []
+        below = [name for token, child in node.children.items() for name in walk(child, [*path, token])]
+        return own + below or ["?"]
+
+    return sorted(walk(window._root, [])) if window._root.children else []
+
+
+class WindowMachine(RuleBasedStateMachine):
+    """The window beside a list of events and a list of holes."""
+
+    lanes_most = LANES_MOST
+    scan_most = SCAN_MOST
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(recent, "LANES_MOST", self.lanes_most)
+        self.patch.setattr(recent, "SCAN_MOST", self.scan_most)
+
+    def teardown(self) -> None:
+        self.patch.undo()
+
+    @initialize(floor=st.integers(0, 50), bytes_most=st.integers(1_000, 9_000), events_most=st.integers(1, 9))
+    def begin(self, floor: int, bytes_most: int, events_most: int) -> None:
+        self.floor = self.head = floor
+        self.bytes_most, self.events_most = bytes_most, events_most
+        self.window = RecentWindow(floor, bytes_most=bytes_most, events_most=events_most)
+        self.events: list[StoredEvent] = []
+        self.skipped: list[Hole] = []
+
+    @rule(subject=st.sampled_from(SUBJECTS), size=st.sampled_from([0, 1, 100, 400, 5_000]))
+    def append(self, subject: str, size: int) -> None:
+        self.head += 1
+        self.events.append(event(self.head, subject, size))
+        self.window.append(self.events[-1])
+        while len(self.events) > self.events_most or sum(map(cost, self.events)) > self.bytes_most:
+            self.floor = self.events.pop(0).seq
+        self.skipped = [hole for hole in self.skipped if hole.before - 1 > self.floor]
+
+    @rule(length=st.integers(1, 3), reason=st.sampled_from(["deleted", "expired"]))
+    def skip(self, length: int, reason: str) -> None:
+        hole = Hole(self.head, self.head + length + 1, reason)
+        self.head += length
+        self.skipped.append(hole)
+        self.window.skip(hole)
+
+    @rule(data=st.data(), patterns=st.lists(st.sampled_from(PATTERNS), max_size=4, unique=True), most=st.integers(1, 5))
+    def read(self, data: st.DataObject, patterns: list[str], most: int) -> None:
+        after = data.draw(st.integers(self.floor, self.head))
+        since = {pattern: data.draw(st.integers(0, self.head + 1)) for pattern in patterns}
+        found = self.window.read(after, Interest(since), most)
+        due = [one for one in self.events if one.seq > after and is_due(one, since)]
+        assert found.events == [one for one in due if one.seq <= found.reached]
+        assert len(found.events) <= most
+        assert found.reached <= self.head
+        assert found.reached > after or after == self.head, "each read moves on"
+        assert found.holes == [
+            hole for hole in self.skipped if any(after < gone <= found.reached for gone in gone_in(hole))
+        ]
+        if self.lanes_most == LANES_MOST:
+            assert found.events == due[:most]
+            assert found.reached == (due[most - 1].seq if len(due) > most else self.head)
+
+    @rule(data=st.data(), patterns=st.lists(st.sampled_from(PATTERNS), max_size=4, unique=True))
+    def count(self, data: st.DataObject, patterns: list[str]) -> None:
+        after = data.draw(st.integers(self.floor, self.head))
+        since = {pattern: data.draw(st.integers(0, self.head + 1)) for pattern in patterns}
+        due = [one for one in self.events if one.seq > after and is_due(one, since)]
+        count, oldest = self.window.pending(after, Interest(since))
+        if count is None:
+            assert self.lanes_most < LANES_MOST
+            assert oldest is None
+        else:
+            assert (count, oldest) == (len(due), due[0] if due else None)
+
+    @precondition(lambda self: self.head > self.floor)
+    @rule(data=st.data())
+    def look_for_holes(self, data: st.DataObject) -> None:
+        after = data.draw(st.integers(self.floor, self.head - 1))
+        through = data.draw(st.integers(after + 1, self.head))
+        wanted = [hole for hole in self.skipped if any(after < gone <= through for gone in gone_in(hole))]
+        assert self.window.holes(after, through) == wanted
+
+    @invariant()
+    def edges_are_exact(self) -> None:
+        assert (self.window.floor, self.window.head) == (self.floor, self.head)
+        assert self.window.reaches_back_to(self.floor)
+        assert not self.window.reaches_back_to(self.floor - 1)
+
+    @invariant()
+    def memory_is_accounted(self) -> None:
+        assert self.window.bytes == sum(map(cost, self.events)) <= self.bytes_most
+        assert len(self.window) == len(self.events) <= self.events_most
+
+    @invariant()
+    def the_trie_holds_living_subjects_only(self) -> None:
+        assert subjects_in(self.window) == sorted({one.subject for one in self.events})
+
+
+class ScanningMachine(WindowMachine):
+    """The same where nearly every read scans, a few events at a time."""
+
+    lanes_most = 1
+    scan_most = 3
+
+
+def gone_in(hole: Hole) -> range:
+    return range(hole.after + 1, hole.before)
+
+
+steps = settings(deadline=None, derandomize=True, max_examples=100, stateful_step_count=40)
+TestWindow = WindowMachine.TestCase
+TestWindow.settings = steps
+TestScanningWindow = ScanningMachine.TestCase
+TestScanningWindow.settings = steps
+
+
+def test_what_does_not_follow_is_a_bug() -> None:
+    window = RecentWindow(10, bytes_most=ROOMY, events_most=10)
+    for seq in (10, 12):
+        with pytest.raises(AssertionError, match="contiguous"):
+            window.append(event(seq))
+    for after, before in ((9, 12), (11, 13)):
+        with pytest.raises(AssertionError, match="contiguous"):
+            window.skip(Hole(after, before, "deleted"))
+    with pytest.raises(AssertionError, match="at least one sequence"):
+        window.skip(Hole(10, 11, "deleted"))
+    with pytest.raises(AssertionError, match="does not reach back"):
+        window.read(9, Interest({">": 0}), 1)
+
+
+def test_an_event_larger_than_the_window_empties_it_and_all_memory_is_given_back() -> None:
+    window = RecentWindow(0, bytes_most=50_000, events_most=100)
+    for seq in range(1, 11):
+        window.append(event(seq, f"a.{seq}"))
+    window.append(event(11, "a.large", 30_000))
+    assert (window.bytes, len(window), window.floor, window.head) == (0, 0, 11, 11)
+    assert subjects_in(window) == []
+    assert window.read(11, Interest({">": 0}), 5).events == []
+
+
+def test_a_window_fills_to_its_last_byte_and_not_one_more() -> None:
+    exact = 3 * cost(event(1, "a.b", 10))
+    window = RecentWindow(0, bytes_most=exact, events_most=100)
+    for seq in range(1, 4):
+        window.append(event(seq, "a.b", 10))
+    assert (window.bytes, window.floor) == (exact, 0)
+    window.append(event(4, "a.b", 10))
+    assert (window.bytes, window.floor) == (exact, 1)
+
+
+class Watched(StoredEvent):
+    """An event that can be seen to go."""
+
+    __slots__ = ("__weakref__",)
+
+
+def test_an_evicted_event_leaves_memory_at_once() -> None:
+    window = RecentWindow(0, bytes_most=ROOMY, events_most=4)
+    seen: list[weakref.ref[Watched]] = []
+    for seq in range(1, 41):
+        one = Watched(seq, f"a.{seq % 2}", 0, b"")
+        seen.append(weakref.ref(one))
+        window.append(one)
+    del one
+    assert sum(ref() is not None for ref in seen) == 4
+
+
+def test_a_lane_of_thousands_is_read_right_after_its_front_was_cut_off() -> None:
+    window = RecentWindow(0, bytes_most=ROOMY, events_most=700)
+    for seq in range(1, 3_001):
+        window.append(event(seq, "a"))
+    found = window.read(2_300, Interest({"a": 0}), 1_000)
+    assert [one.seq for one in found.events] == list(range(2_301, 3_001))
+    assert len(window._all.events) < 2_000, "what was evicted is cut off now and then"
+
+
+@pytest.mark.parametrize(("subjects", "counted"), [(LANES_MOST, True), (LANES_MOST + 1, False)])
+def test_above_so_many_subjects_the_window_is_scanned_with_the_same_result(subjects: int, counted: bool) -> None:  # noqa: FBT001
+    window = RecentWindow(0, bytes_most=ROOMY, events_most=1_000)
+    for seq in range(1, 201):
+        window.append(event(seq, f"a.{seq % subjects}"))
+    interest = Interest({"a.*": 100, "a.7": 0})
+    due = [seq for seq in range(51, 201) if seq > 100 or seq % subjects == 7]
+    assert [one.seq for one in window.read(50, interest, 1_000).events] == due
+    assert [one.seq for one in window.read(50, interest, 20).events] == due[:20]
+    count, oldest = window.pending(50, interest)
+    assert (count, oldest.seq if oldest else None) == ((len(due), due[0]) if counted else (None, None))
+
+
+def test_one_scan_looks_at_a_bounded_number_of_events() -> None:
+    window = RecentWindow(0, bytes_most=ROOMY, events_most=10_000)
+    for seq in range(1, SCAN_MOST + 1):
+        window.append(event(seq, f"a.{seq % 100}"))
+    interest = Interest({"a.*": SCAN_MOST})
+    window.append(event(SCAN_MOST + 1, "a.1"))
+    first = window.read(0, interest, 10)
+    assert (first.events, first.reached) == ([], SCAN_MOST)
+    second = window.read(first.reached, interest, 10)
+    assert ([one.seq for one in second.events], second.reached) == ([SCAN_MOST + 1], SCAN_MOST + 1)
