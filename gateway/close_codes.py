@@ -21,7 +21,7 @@ REASONS = {
     OVERLOADED: "overloaded",
     DEAD: "dead",
     TOKEN_EXPIRED: "token expired",
-    CONNECT_LATE: "connect late",
+    CONNECT_LATE: "first frame late",
     UPSTREAM_UNAVAILABLE: "upstream unavailable",
     BAD_FRAME: "bad frame",
     FRAME_TOO_LARGE: "frame too large",
