@@ -67,7 +67,8 @@ def open_session(
     if record is None or record.stream != identity:
         assert resume is not None, "a record of this stream or a resume is left"
         start = resume.seq
-        return Opening("resumed", start, start, _hold({}, wanted, start))
+        kept = dict.fromkeys(record.patterns if record is not None else (), start)
+        return Opening("resumed", start, start, _hold(kept, wanted, start))
     interest = _hold(record.patterns, wanted, last_seq)
     if resume is None or record.acked <= resume.seq <= record.through:
         return Opening("resumed", record.acked, record.through, interest)

@@ -46,6 +46,9 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
         return Position(self.stream, self.acked)
 
 
+NUMBER_LIMIT = 2**63
+"""No sequence or time is as large; a larger number could be read, but not written again."""
+
 _decoder = msgspec.json.Decoder(Record)
 
 
@@ -67,5 +70,6 @@ def decode_record(value: bytes) -> Record | None:
         record = _decoder.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    sane = 0 <= record.acked <= record.through and all(since >= 0 for since in record.patterns.values())
+    numbers = (record.acked, record.through, record.saved_s, *record.patterns.values())
+    sane = record.acked <= record.through and all(0 <= number < NUMBER_LIMIT for number in numbers)
     return record if sane else None

@@ -204,11 +204,13 @@ class Watched(StoredEvent):
 def test_an_evicted_event_leaves_memory_at_once() -> None:
     window = RecentWindow(0, bytes_most=ROOMY, events_most=4)
     seen: list[weakref.ref[Watched]] = []
-    for seq in range(1, 41):
-        one = Watched(seq, f"a.{seq % 2}", 0, b"")
+
+    def append(one: Watched) -> None:
         seen.append(weakref.ref(one))
         window.append(one)
-    del one
+
+    for seq in range(1, 41):
+        append(Watched(seq, f"a.{seq % 2}", 0, b""))
     assert sum(ref() is not None for ref in seen) == 4
 
 
