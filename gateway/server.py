@@ -111,4 +111,5 @@ def _carries_credential(request: web.Request) -> bool:
     """Whether the query holds something that is, or looks like, a token. Its value is never logged."""
     if any(name.lower() in CREDENTIAL_NAMES for name in request.query):
         return True
-    return any(value.count(".") == 2 and len(value) > 40 for value in request.query.values())
+    texts = (*request.query, *request.query.values())
+    return any(text.count(".") == 2 and len(text) > 40 for text in texts)
