@@ -155,10 +155,11 @@ def _failure(worker: int, status: int) -> TidewireError:
             return TidewireError(f"worker {worker} ended at its start with status {status}; its log above says why")
 
 
-def reserve(host: str, port: int) -> socket.socket:
+def reserve(host: str, port: int, name: str = "listen.port") -> socket.socket:
     """Bind a port for our workers to share, without listening on it; 0 takes a free one.
 
-    Raises ``ConfigurationError`` when someone listens there already, or the address is not this machine's.
+    ``name`` is what the port was asked for by. Raises ``ConfigurationError`` when someone listens there already, or the
+    address is not this machine's.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -177,7 +178,7 @@ def reserve(host: str, port: int) -> socket.socket:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             remedy = "stop what listens there, or choose another (0 takes a free one)"
-            raise ConfigurationError(f"listen.port: {port} of {host} is taken; {remedy}") from None
+            raise ConfigurationError(f"{name}: {port} of {host} is taken; {remedy}") from None
         cause = errno.errorcode.get(error.errno or 0, type(error).__name__)
-        raise ConfigurationError(f"listen.host: cannot listen on {host} port {port} ({cause})") from None
+        raise ConfigurationError(f"{name}: cannot listen on {host} port {port} ({cause})") from None
     return reserved

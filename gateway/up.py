@@ -20,7 +20,7 @@ from gateway.settings import topology
 from gateway.shop import CUSTOMERS, PATTERN, OrderMoved
 from gateway.shop_keeper import keep_shop
 from gateway.state_folder import NatsUrls, Running, StateFolder
-from gateway.supervisor import Supervisor
+from gateway.supervisor import Supervisor, reserve
 from gateway.up_config import development_config
 from mesh.api import Api
 from mesh.embedded import USERS, EmbeddedServer, EmbeddedSettings
@@ -28,7 +28,7 @@ from mesh.link import Link, LinkSettings
 from mesh.provision import provision
 from security import keyfile
 from security.development import DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER, DevelopmentState
-from security.errors import TidewireError
+from security.errors import ConfigurationError, TidewireError
 from security.keyring import KeyRing
 from security.policy import rules_of
 
@@ -65,7 +65,7 @@ async def up(folder: StateFolder, wanted: Wanted, ready: Callable[[Running], Non
     async with contextlib.AsyncExitStack() as stack:
         server = EmbeddedServer(EmbeddedSettings(state_dir=folder.nats, port=wanted.nats_port))
         stack.push_async_callback(server.stop)
-        await server.start()
+        await _start_server(server, wanted.nats_port)
         keys = DevelopmentState(folder.development)
         keys.prepare(time.time())
         ring = KeyRing()
@@ -84,6 +84,14 @@ async def up(folder: StateFolder, wanted: Wanted, ready: Callable[[Running], Non
             await until_serving(supervisor.host, supervisor.port, keys.ca)
             folder.say_running(running)
             ready(running)
+
+
+async def _start_server(server: EmbeddedServer, port: int) -> None:
+    try:
+        await server.start()
+    except ConfigurationError:
+        reserve("127.0.0.1", port, "--nats-port").close()  # when that is the cause, it is told more plainly
+        raise
 
 
 def _write_config(folder: StateFolder, wanted: Wanted, server: EmbeddedServer, keys: DevelopmentState) -> Config:

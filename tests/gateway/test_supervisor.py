@@ -140,5 +140,5 @@ def test_a_port_shared_by_others_counts_as_taken() -> None:
 
 
 def test_an_address_of_another_machine_is_told() -> None:
-    with pytest.raises(ConfigurationError, match=r"listen\.host: cannot listen on 192\.0\.2\.1"):
+    with pytest.raises(ConfigurationError, match=r"listen\.port: cannot listen on 192\.0\.2\.1"):
         reserve("192.0.2.1", 0)

@@ -172,6 +172,10 @@ async def refuses_a_second(running: Up, tmp_path: Path) -> None:
     output, errors = await third.communicate()
     assert (third.returncode, output) == (2, b"")
     assert f"tidewire: listen.port: {port} of 127.0.0.1 is taken; stop what listens there" in errors.decode()
+    fourth = await start(tmp_path / "other", "--nats-port", running.told["nats"]["gateway"].rpartition(":")[2])
+    output, errors = await fourth.communicate()
+    assert (fourth.returncode, output) == (2, b"")
+    assert errors.decode().splitlines()[-1].startswith("tidewire: --nats-port: ")
 
 
 async def test_it_says_where_everything_is_refuses_a_second_and_leaves_no_process_behind(tmp_path: Path) -> None:
