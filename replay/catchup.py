@@ -215,16 +215,16 @@ def _finish(after: int, events: list[StoredEvent], reached: int) -> Generator[As
     """Look for what was lost between ``after`` and ``reached``, in a state younger than the events."""
     state = yield AskState()
     assert isinstance(state, State), "the state was asked for"
+    is_listed = state.num_deleted <= DELETED_DETAILS_MOST
+    if state.num_deleted and is_listed:
+        # first_seq and the list from one answer: what expires meanwhile leaves the list
+        state = yield AskState(deleted=True)
+        assert isinstance(state, State), "the state was asked for"
     holes: list[Hole] = []
     if state.first_seq > after + 1:
         holes.append(Hole(after, state.first_seq, "expired"))
-    if state.num_deleted:
-        if state.num_deleted <= DELETED_DETAILS_MOST:
-            listed = yield AskState(deleted=True)
-            assert isinstance(listed, State), "the state was asked for"
-            gone = [seq for seq in listed.deleted if after < seq <= reached]
-            if gone:
-                holes.append(Hole(gone[0] - 1, gone[-1] + 1, "deleted"))
-        else:
-            holes.append(Hole(after, reached + 1, "deleted"))
+    if not is_listed:
+        holes.append(Hole(after, reached + 1, "deleted"))
+    elif gone := [seq for seq in state.deleted if after < seq <= reached]:
+        holes.append(Hole(gone[0] - 1, gone[-1] + 1, "deleted"))
     return Read(events, max(reached, after), holes)
