@@ -38,8 +38,9 @@ class WindowWish(msgspec.Struct, frozen=True):
 class Connect(msgspec.Struct, frozen=True, tag_field="type", tag="connect"):
     """First frame."""
 
-    token: str
     session: str
+    token: str = ""
+    """A missing token is refused like a wrong one."""
     subscribe: list[str] | None = None
     resume: Resume | None = None
     window: WindowWish | None = None
@@ -88,7 +89,7 @@ class Publish(msgspec.Struct, frozen=True, tag_field="type", tag="publish"):
 class Refresh(msgspec.Struct, frozen=True, tag_field="type", tag="refresh"):
     """A new token for the same principal."""
 
-    token: str
+    token: str = ""
     id: str | int | None = None
 
     def __repr__(self) -> str:
