@@ -87,7 +87,7 @@ class Envelopes:
         pad: bool = False,
     ) -> None:
         self._policy = policy or Policy()
-        self._keys = keys or KeyRing()
+        self._keys = keys if keys is not None else KeyRing()
         self._tenant = tenant
         self._payload_bytes = payload_bytes
         self._pad = pad

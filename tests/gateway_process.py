@@ -38,13 +38,10 @@ class GatewayProcess:
     async def start(self) -> None:
         """Start; return when sockets are accepted."""
         arguments = ("-m", "gateway.worker", "--config", str(self._config), "--port", str(self.port))
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *arguments,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=(self._folder / "log").open("ab"),  # a local file, once
-        )
+        with (self._folder / "log").open("ab") as log:  # a local file, once
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable, *arguments, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log
+            )
         assert self.process.stdout is not None
         line = await self.process.stdout.readline()
         assert json.loads(line)["port"] == self.port

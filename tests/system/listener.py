@@ -29,4 +29,5 @@ async def listen(url: str, ca: str, token: str, session: str, state: str, subjec
 
 
 if __name__ == "__main__":
-    asyncio.run(listen(*sys.argv[1:6], sys.argv[6:]))  # type: ignore[arg-type]  # five strings and the rest
+    gateway_url, ca_file, bearer, name, state_file, *patterns = sys.argv[1:]
+    asyncio.run(listen(gateway_url, ca_file, bearer, name, state_file, patterns))

@@ -118,6 +118,8 @@ class Wanderer:
                     self.processed.append(frame["seq"])
                     self.position = frame["seq"]
                 return int(frame["seq"])
+            case _:
+                pass
         return last
 
 
