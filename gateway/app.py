@@ -72,7 +72,7 @@ async def run(
     are taken.
     """
     metrics = Metrics()
-    doorkeeper = Doorkeeper(config.issuers, metrics)
+    doorkeeper = Doorkeeper(config, metrics)
     await doorkeeper.start()
     link = Link(link_settings(config.nats, name="tidewire gateway"))
     await link.start(within_s=None)

@@ -10,7 +10,7 @@ import msgspec
 
 from gateway import config as configuration
 from gateway.jwks import fetch_jwks
-from security.errors import ConfigurationError, UpstreamUnavailable
+from security.errors import ConfigurationError, LimitReached, UpstreamUnavailable
 from security.issuers import Issuer, Issuers, JwksSchedule
 from security.keys import JwksRefused, KeySet, parse_jwks
 from security.permissions import Permissions, permissions_for
@@ -28,8 +28,11 @@ LOOK_S = 1.0
 class Doorkeeper:
     """Judges tokens. Key sets that come from a URL are kept fresh by ``run``."""
 
-    def __init__(self, issuers: tuple[configuration.Issuer, ...], metrics: "Metrics") -> None:
-        self._sources = {issuer.name: issuer for issuer in issuers}
+    def __init__(self, config: configuration.Config, metrics: "Metrics") -> None:
+        self._sources = {issuer.name: issuer for issuer in config.issuers}
+        self._limits = config.limits
+        self._waiting = 0
+        self._turn = asyncio.Lock()
         self._metrics = metrics
         self._schedules: dict[str, JwksSchedule] = {}
         self._issuers = Issuers()
@@ -50,9 +53,27 @@ class Doorkeeper:
         self._issuers.check()
         await self._fetch_due()
 
+    async def judge(self, token: object) -> tuple[Claims, Permissions] | Refused:
+        """Judge a stranger's token, one in each turn of the loop, so that a flood of them holds up nobody's events.
+
+        Raises ``LimitReached`` when ``verify_queue`` tokens wait already.
+        """
+        if self._waiting >= self._limits.verify_queue:
+            raise LimitReached(f"limits.verify_queue: {self._limits.verify_queue} tokens wait")
+        self._waiting += 1
+        try:
+            async with self._turn:
+                await asyncio.sleep(0)
+                return self.verify(token, time.time())
+        finally:
+            self._waiting -= 1
+
     def verify(self, token: object, unix_s: float) -> tuple[Claims, Permissions] | Refused:
         """Judge a token: its claims and what they permit, or why it is refused."""
-        verified = verify(token, unix_s, self._issuers)
+        if isinstance(token, str) and len(token) > self._limits.token_bytes:
+            verified: Claims | Refused = Refused("size", "J1")
+        else:
+            verified = verify(token, unix_s, self._issuers)
         if isinstance(verified, Refused):
             self._metrics.tokens_refused[verified.reason] += 1
             if verified.unknown_kid:
@@ -132,5 +153,6 @@ def _issuer(source: configuration.Issuer, keys: KeySet) -> Issuer:
         publish=source.publish,
         request=source.request,
         deny=source.deny,
+        leeway_s=source.leeway_s,
         keys=keys,
     )

@@ -130,14 +130,14 @@ _raws: dict[str, Any] = {
 }
 
 
-def decode(message: bytes, encoding: str) -> list[Frame] | BadFrame:
+def decode(message: bytes, encoding: str, depth_most: int = FRAME_DEPTH) -> list[Frame] | BadFrame:
     """The frames of one WebSocket message: one frame, or a batch in order."""
     if encoding == JSON:
-        if depth_exceeds(message, FRAME_DEPTH):
+        if depth_exceeds(message, depth_most):
             return BadFrame("depth")
         is_batch = message.lstrip(b" \t\r\n")[:1] == b"["
     else:
-        fault = scan_msgpack(message, FRAME_DEPTH)
+        fault = scan_msgpack(message, depth_most)
         if fault:
             return BadFrame(fault)
         is_batch = bool(message) and (message[0] & 0xF0 == 0x90 or message[0] in (0xDC, 0xDD))

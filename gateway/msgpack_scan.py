@@ -18,6 +18,7 @@ _FIXED = {
 _FIXED |= {0xD4: 2, 0xD5: 3, 0xD6: 5, 0xD7: 9, 0xD8: 17}
 _SIZED = {0xC4: (1, 0), 0xC5: (2, 0), 0xC6: (4, 0), 0xD9: (1, 0), 0xDA: (2, 0), 0xDB: (4, 0)}
 _SIZED |= {0xC7: (1, 1), 0xC8: (2, 1), 0xC9: (4, 1)}  # extensions hold a type byte more
+_TEXTS = {0xD9: 1, 0xDA: 2, 0xDB: 4}
 _HOLDERS = {0xDC: (2, False), 0xDD: (4, False), 0xDE: (2, True), 0xDF: (4, True)}
 
 
@@ -44,38 +45,51 @@ def _walk(message: bytes, depth_most: int) -> str:
         if left == 0:
             continue
         open_items.append((left - 1, keys))
-        start = at
-        at, members, is_map = _item(message, at)
         if keys is not None and left % 2 == 0:  # a map's items alternate: key, value
-            key = message[start:at]
-            if members:
-                return "not decodable"
+            at, key = _key(message, at)
             if key in keys:
                 return "duplicate keys"
             keys.add(key)
-        if members or is_map:
+            continue
+        at, members, is_map = _item(message, at)
+        if members is not None:
             if len(open_items) > depth_most:
                 return "depth"
             open_items.append((members, set() if is_map else None))
     return "" if at == len(message) else "not decodable"
 
 
-def _item(message: bytes, at: int) -> tuple[int, int, bool]:
-    """The end of an item's own bytes, how many items it holds, whether it is a map."""
+def _key(message: bytes, at: int) -> tuple[int, bytes]:
+    """The end of a map's key and its text: keys are strings, and one text may spell its length in several ways."""
+    if at >= len(message):
+        raise _BadError
+    first = message[at]
+    if 0xA0 <= first <= 0xBF:
+        start, size = at + 1, first & 0x1F
+    elif first in _TEXTS:
+        start, size = at + 1 + _TEXTS[first], _number(message, at + 1, _TEXTS[first])
+    else:
+        raise _BadError
+    end = _end(message, start, size)
+    return end, message[start:end]
+
+
+def _item(message: bytes, at: int) -> tuple[int, int | None, bool]:
+    """The end of an item's own bytes, how many items it holds (None: it is no array or map), whether it is a map."""
     if at >= len(message):
         raise _BadError
     first = message[at]
     at += 1
     if first in _FIXED:
-        return _end(message, at, _FIXED[first]), 0, False
+        return _end(message, at, _FIXED[first]), None, False
     if 0x80 <= first <= 0xBF:
         if first >= 0xA0:
-            return _end(message, at, first & 0x1F), 0, False
+            return _end(message, at, first & 0x1F), None, False
         is_map = first <= 0x8F
         return at, (first & 0x0F) * (2 if is_map else 1), is_map
     if first in _SIZED:
         width, extra = _SIZED[first]
-        return _end(message, at + width, _number(message, at, width) + extra), 0, False
+        return _end(message, at + width, _number(message, at, width) + extra), None, False
     if first in _HOLDERS:
         width, is_map = _HOLDERS[first]
         count = _number(message, at, width)
@@ -84,7 +98,7 @@ def _item(message: bytes, at: int) -> tuple[int, int, bool]:
         return at + width, count * (2 if is_map else 1), is_map
     if first == 0xC1:  # the one byte that the format never uses
         raise _BadError
-    return at, 0, False  # a small integer
+    return at, None, False  # a small integer
 
 
 def _number(message: bytes, at: int, width: int) -> int:

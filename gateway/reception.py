@@ -9,7 +9,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -93,15 +93,16 @@ class Reception:
                 await connection.ended()
 
     async def _first_frame(self, socket: web.WebSocketResponse, encoding: str) -> frames.Connect:
+        limits = self._house.config.limits
         try:
-            async with asyncio.timeout(self._house.config.limits.first_frame_s):
+            async with asyncio.timeout(limits.first_frame_s):
                 message = await socket.receive()
         except TimeoutError:
             raise _Refusal(close_codes.CONNECT_LATE) from None
         if message.type in (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR):
             raise _Refusal(0)
         data = self._data(message.type, message.data, encoding)
-        decoded = frames.decode(data, encoding) if data is not None else frames.BadFrame("kind")
+        decoded = frames.decode(data, encoding, limits.json_depth) if data is not None else frames.BadFrame("kind")
         if isinstance(decoded, frames.BadFrame):
             self._house.metrics.bad_frames[decoded.reason] += 1
             raise _Refusal(close_codes.BAD_FRAME, "bad_frame")
@@ -132,8 +133,7 @@ class Reception:
         encoding: str,
     ) -> Connection:
         house = self._house
-        unix_s = time.time()
-        claims, permissions = self._judge(connect, unix_s)
+        claims, permissions = await self._judge(connect)
         granted = self._grant(connect, permissions)
         if not house.is_ready:
             raise _Refusal(close_codes.DRAINING if house.is_draining else close_codes.UPSTREAM_UNAVAILABLE)
@@ -189,16 +189,17 @@ class Reception:
             house.parking.make_soon(key, durable, session.interest)
         return connection
 
-    def _judge(self, connect: frames.Connect, unix_s: float) -> tuple[Claims, Permissions]:
-        verified = self._house.doorkeeper.verify(connect.token, unix_s)
+    async def _judge(self, connect: frames.Connect) -> tuple[Claims, Permissions]:
+        try:
+            verified = await self._house.doorkeeper.judge(connect.token)
+        except LimitReached:
+            raise _Refusal(close_codes.OVERLOADED) from None
         if isinstance(verified, Refused):
             is_blind = verified.unknown_kid and self._house.doorkeeper.is_stale(None)
             raise _Refusal(close_codes.UPSTREAM_UNAVAILABLE if is_blind else verified.close)
         claims, permissions = verified
         if self._house.doorkeeper.is_stale(claims.issuer):
             raise _Refusal(close_codes.UPSTREAM_UNAVAILABLE)
-        if claims.expires_at <= unix_s:  # within the leeway: known to be its own, but nothing may be delivered any more
-            raise _Refusal(close_codes.TOKEN_EXPIRED)
         if permissions.is_empty:
             raise _Refusal(close_codes.FORBIDDEN)
         return claims, permissions
@@ -213,7 +214,7 @@ class Reception:
             raise _Refusal(close_codes.BAD_FRAME, "not_supported")
         if connect.subscribe is None:
             return None
-        granted = grant(connect.subscribe, permissions)
+        granted = self._sort(connect.subscribe, permissions)
         if granted.invalid:
             raise _Refusal(close_codes.BAD_FRAME, "invalid_subject")
         if connect.subscribe and not granted.allowed:
@@ -245,7 +246,7 @@ class Reception:
         known = await house.cursors.load(key)
         for _ in range(CLAIM_TRIES):
             known = self._freshest(key, known)
-            wanted, refused = _wanted(known.record, granted, permissions)
+            wanted, refused = self._wanted(known.record, granted, permissions)
             opening = await self._decide(known, connect.resume, wanted)
             record = Record(
                 stream=house.exchange.identity,
@@ -270,6 +271,18 @@ class Reception:
         if rival is None or known.record is None or known.record.claim != rival.cursor.claim:
             return known
         return msgspec.structs.replace(known, record=rival.record())
+
+    def _sort(self, wanted: Iterable[str], permissions: Permissions) -> Granted:
+        limits = self._house.config.limits
+        return grant(wanted, permissions, pattern_bytes=limits.pattern_bytes, pattern_tokens=limits.pattern_tokens)
+
+    def _wanted(
+        self, record: Record | None, granted: Granted | None, permissions: Permissions
+    ) -> tuple[Sequence[str], list[str]]:
+        """The permitted patterns, and those refused. What a session has is judged anew each time it comes back."""
+        if granted is None:
+            granted = self._sort(record.patterns if record is not None else (), permissions)
+        return granted.allowed, granted.denied + granted.invalid
 
     async def _decide(self, known: Known, resume: frames.Resume | None, wanted: Sequence[str] | None) -> Opening:
         house = self._house
@@ -312,6 +325,8 @@ class Reception:
             window_messages=messages,
             window_bytes=size,
             subscriptions=config.limits.subscriptions,
+            pattern_bytes=config.limits.pattern_bytes,
+            pattern_tokens=config.limits.pattern_tokens,
             batch_events=config.admission.batch_events,
         )
 
@@ -327,7 +342,7 @@ class Reception:
             if message.type is WSMsgType.ERROR:
                 return
             data = self._data(message.type, message.data, encoding)
-            decoded = frames.decode(data, encoding) if data is not None else frames.BadFrame("kind")
+            decoded = frames.decode(data, encoding, limits.json_depth) if data is not None else frames.BadFrame("kind")
             if isinstance(decoded, frames.BadFrame):
                 house.metrics.bad_frames[decoded.reason] += 1
                 connection.close(close_codes.BAD_FRAME)
@@ -363,12 +378,3 @@ class Reception:
 
 CLAIMED_SUBJECT = "tidewire.gateway.claimed"
 """Core NATS subject on which gateways tell each other of claims."""
-
-
-def _wanted(
-    record: Record | None, granted: Granted | None, permissions: Permissions
-) -> tuple[Sequence[str] | None, list[str]]:
-    """The permitted patterns, and those refused. What a session has is judged anew each time it comes back."""
-    if granted is None:
-        granted = grant(record.patterns if record is not None else (), permissions)
-    return granted.allowed, granted.denied + granted.invalid

@@ -64,6 +64,8 @@ class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
     window_messages: int = 1_000
     window_bytes: int = 1_048_576
     subscriptions: int = 128
+    pattern_bytes: int = 256
+    pattern_tokens: int = 16
     batch_events: int = 500
     expiring_s: float = 60.0
     """Seconds before the token's end at which the client is told; half of what is left for shorter tokens."""
@@ -126,7 +128,8 @@ class Session:
         outcome, pending, oldest = opening.outcome, None, None
         if recent.reaches_back_to(self.position):
             pending, oldest = recent.pending(self.position, self.interest)
-            if outcome == "resumed" and self.interest.since and recent.holes(self.position, recent.head):
+            start = self.interest.start_after(self.position, recent.head)
+            if outcome == "resumed" and recent.holes(start, recent.head):
                 outcome = "gap"
         welcome = frames.Welcome(
             session=self.name,
@@ -219,7 +222,7 @@ class Session:
         """React to a client's frame. A wrong one closes; nothing raises."""
         if self.phase is Phase.ENDED:
             return []
-        self._heard_s, self._pinged = now_s, False
+        self._hear(now_s)
         match frame:
             case frames.Ack(seq):
                 return self._ack(seq)
@@ -244,6 +247,8 @@ class Session:
         self, claims: Claims, permissions: Permissions, id_: str | int | None, now_s: float, unix_s: float
     ) -> list[Effect]:
         """A refresh was verified and is the same principal's: the connection lives on, with the permissions of now."""
+        if self.phase is Phase.ENDED:
+            return []
         self._set_expiry(claims.expires_at, now_s, unix_s)
         self.due_s = self._next_due()
         granted = grant(self.interest.since, permissions)
@@ -302,13 +307,15 @@ class Session:
         if self.phase is not Phase.ENDED:
             self._through = self.through
             self.phase = Phase.ENDED
+            self.outbox.clear()
 
     def take(self, unix_s: float) -> list[bytes]:
-        """The frames to write now; none of them once the token has ended."""
-        if unix_s >= self.expires_at and self.phase is not Phase.ENDED:
-            return []
+        """The frames to write now; once the token has ended only a goodbye, whatever it is for."""
+        has_ended = unix_s >= self.expires_at
+        if has_ended and self.phase is not Phase.ENDED:
+            return []  # a refresh may still save them
         taken, self.outbox = self.outbox, []
-        return taken
+        return taken[-1:] if has_ended else taken
 
     @property
     def through(self) -> int:
@@ -358,6 +365,7 @@ class Session:
         for event in events:
             while waiting and waiting[0].after < event.seq:
                 self._tell(waiting.popleft())
+            self.position = event.seq - 1  # nothing due lies before it; a hole told is not met again
             if not self._send(event, replay=True):
                 return False
             self.position = event.seq
@@ -395,7 +403,13 @@ class Session:
     def _subscribe(self, frame: frames.Subscribe, permissions: Permissions) -> list[Effect]:
         if frame.from_ != "now":
             return self._refuse(frame.id, "not_supported", "only from now is supported yet")
-        granted = grant(frame.subjects, permissions)
+        settings = self._settings
+        granted = grant(
+            frame.subjects,
+            permissions,
+            pattern_bytes=settings.pattern_bytes,
+            pattern_tokens=settings.pattern_tokens,
+        )
         if granted.invalid:
             return self._refuse(frame.id, "invalid_subject", "a pattern is not valid")
         new = [pattern for pattern in granted.allowed if pattern not in self.interest.since]
@@ -403,9 +417,10 @@ class Session:
             return self._refuse(frame.id, "limit", f"more than {self._settings.subscriptions} subscriptions")
         if not granted.allowed and granted.denied:
             return self._refuse(frame.id, "forbidden", "none of the patterns is permitted")
+        newest = max(self._recent.head, self.position)  # the client may have seen more than this gateway's feed
         for pattern in new:
-            self.interest.since[pattern] = self._recent.head
-        data: dict[str, object] = {"seq": self._recent.head} | ({"denied": granted.denied} if granted.denied else {})
+            self.interest.since[pattern] = newest
+        data: dict[str, object] = {"seq": newest} | ({"denied": granted.denied} if granted.denied else {})
         reply = frames.encode(frames.ReplyFrame(frame.id, data), self.encoding)
         return [*(Hold(pattern) for pattern in new), Save(reply)]
 
@@ -425,6 +440,12 @@ class Session:
         self.expires_at = expires_at
         self._expires_s = now_s + left
         self._expiring_s = now_s + left - min(self._settings.expiring_s, left / 2)
+
+    def _hear(self, now_s: float) -> None:
+        self._heard_s = now_s
+        if self._pinged:
+            self._pinged = False
+            self.due_s = self._next_due()  # sooner than it was, where an answer may take longer than a ping is apart
 
     def _next_due(self) -> float:
         settings = self._settings

@@ -36,6 +36,8 @@ class Issuer(msgspec.Struct, frozen=True, kw_only=True):
     """Templates of what they may request."""
     deny: tuple[str, ...] = ()
     """Patterns that none of them may touch in any way. Deny wins over everything; no templates here."""
+    leeway_s: float = 5.0
+    """Seconds by which its clock may differ from ours, 0 to 30."""
     keys: KeySet = KeySet()
     """Its keys now; empty until its key set has been fetched."""
 

@@ -100,13 +100,13 @@ class _Form(msgspec.Struct, frozen=True):
         return "_Form(***)"
 
 
-def verify(token: object, unix_s: float, issuers: Issuers, *, leeway_s: float = LEEWAY_S) -> Claims | Refused:
-    """Check a token as a client sent it, at ``unix_s`` (Unix seconds), with at most 30 s of leeway.
+def verify(token: object, unix_s: float, issuers: Issuers, *, leeway_s: float | None = None) -> Claims | Refused:
+    """Check a token as a client sent it, at ``unix_s`` (Unix seconds); ``leeway_s`` instead of its issuer's.
 
     Never raises, whatever ``token`` is. Whether its subject, device or tenant is revoked is asked afterwards by the
     caller, in the same step of the loop in which the session becomes revocable; such a refusal closes with 4510.
     """
-    assert 0 <= leeway_s <= LEEWAY_LIMIT_S, "leeway_s is 0 to 30"
+    assert leeway_s is None or 0 <= leeway_s <= LEEWAY_LIMIT_S, "leeway_s is 0 to 30"
     form = _take_apart(token)
     if isinstance(form, Refused):
         return form
@@ -114,6 +114,7 @@ def verify(token: object, unix_s: float, issuers: Issuers, *, leeway_s: float = 
     if isinstance(found, Refused):
         return found
     issuer, key = found
+    leeway_s = issuer.leeway_s if leeway_s is None else leeway_s
     if not key.verifies(form.signed, form.signature):
         return Refused("signature", "J8")
     try:

@@ -35,8 +35,8 @@ async def time_of_a_burst(server: EmbeddedServer, readers: list[WireClient]) -> 
     had = [len(reader.seqs) for reader in readers]
     begun = time.perf_counter()
     async with linked(server, user="publisher") as link, Publisher(link) as publisher:
-        for n in range(EVENTS // 4):
-            await publisher.hand_over("events.all.x", {"n": n, "pad": PAYLOAD})
+        acks = [await publisher.hand_over("events.all.x", {"n": n, "pad": PAYLOAD}) for n in range(EVENTS // 4)]
+        await asyncio.gather(*acks)
     await asyncio.gather(
         *(reader.until("event", count + EVENTS // 4, 30) for reader, count in zip(readers, had, strict=True))
     )
