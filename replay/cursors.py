@@ -56,7 +56,7 @@ class Cursors:
         self._writers = writers
         self._remembered_most = remembered
         self._remembered: OrderedDict[str, Known] = OrderedDict()
-        self._dirty: dict[str, Cursor] = {}
+        self._dirty: dict[str, Cursor] = {}  # by claim: of two connections of a session, both learn who has lost
         self._wake = asyncio.Event()
         self.conflicts = 0
         """Writes refused because another connection was newer."""
@@ -99,14 +99,13 @@ class Cursors:
 
     def save_soon(self, cursor: Cursor) -> None:
         """Write the cursor's record within the configured time."""
-        self._dirty[cursor.key] = cursor
+        self._dirty[cursor.claim] = cursor
         self._wake.set()
 
     async def save(self, cursor: Cursor) -> bool:
         """Write the cursor's record now; False when the session is lost. Raises ``UpstreamUnavailable``."""
         async with cursor.writing:
-            if self._dirty.get(cursor.key) is cursor:
-                del self._dirty[cursor.key]
+            self._dirty.pop(cursor.claim, None)
             if cursor.is_lost:
                 return False
             record = cursor.current()
@@ -145,8 +144,7 @@ class Cursors:
 
     def drop(self, cursor: Cursor) -> None:
         """The connection has gone and its last record is stored or given up."""
-        if self._dirty.get(cursor.key) is cursor:
-            del self._dirty[cursor.key]
+        self._dirty.pop(cursor.claim, None)
 
     async def _write(self, due: dict[str, Cursor]) -> None:
         while due:
@@ -157,7 +155,7 @@ class Cursors:
                 await self.save(cursor)
             except (UpstreamUnavailable, LimitReached) as error:
                 log.warning("a cursor could not be stored yet", extra={"durable": cursor.key, "error": str(error)})
-                self._dirty.setdefault(cursor.key, cursor)
+                self._dirty[cursor.claim] = cursor
                 self._wake.set()
 
     def _lose(self, cursor: Cursor, *, ended: bool) -> None:

@@ -6,6 +6,7 @@ it is read and when its session is parked, so that ``nats consumer report`` show
 nats-server collects it after ``inactive_threshold_s`` without a pull; the next read makes it again.
 """
 
+import asyncio
 import logging
 from typing import Any
 
@@ -48,12 +49,47 @@ class Durable:
         self._key = key
         self._owner = owner
         self._standing = catchup.Standing()
+        self._filters: list[str] | None = None  # as this handle last set them
+        self._turn = asyncio.Lock()  # a consumer that is made or parked while it is read would be read wrongly
 
     async def read(
         self, after: int, interest: Interest, floor: int, head: int, *, batch: int, max_bytes: int
     ) -> catchup.Read | catchup.Failed:
         """Read on from ``after``, as ``catchup.read`` says. A time-out is a ``Failed``: nothing was handed on."""
-        patterns = sorted(interest.since)
+        async with self._turn:
+            result = await self._read(sorted(interest.since), after, floor, head, batch, max_bytes)
+        if isinstance(result, catchup.Failed):
+            return result
+        due = [event for event in result.events if interest.is_due(event.subject, event.seq)]
+        return msgspec.structs.replace(result, events=due)
+
+    async def park(self, through: int, interest: Interest) -> None:
+        """Place the consumer behind ``through`` and refresh its timer. Raises ``UpstreamUnavailable``."""
+        if not interest.since:
+            return
+        async with self._turn:
+            self._standing.after = catchup.UNKNOWN
+            await self._place(through, sorted(interest.since), remake=False)
+            # only a pull refreshes inactive_threshold; one that has no room for anything takes nothing
+            await self._shared.puller.pull(self._key, 1, max_bytes=1)
+
+    async def make(self, interest: Interest) -> None:
+        """Make the consumer if it is not there, or set its patterns. Raises ``UpstreamUnavailable``."""
+        if interest.since:
+            async with self._turn:
+                await self._make(sorted(interest.since))
+
+    async def remove(self) -> None:
+        """Delete the consumer; one that is not there is no error. Raises ``UpstreamUnavailable``."""
+        async with self._turn:
+            self._standing.after = catchup.UNKNOWN
+            await self._remove()
+
+    async def _read(
+        self, patterns: list[str], after: int, floor: int, head: int, batch: int, max_bytes: int
+    ) -> catchup.Read | catchup.Failed:
+        if self._filters != filter_subjects(patterns):
+            self._standing.after = catchup.UNKNOWN  # placed for other patterns: it would pass over what these match
         reading = catchup.read(after, patterns, floor, head, self._standing, batch, max_bytes)
         answer: catchup.Answer = None
         try:
@@ -62,29 +98,12 @@ class Durable:
                 answer = await self._answer(ask, patterns)
         except StopIteration as done:
             result: catchup.Read | catchup.Failed = done.value
-            if isinstance(result, catchup.Read):
-                due = [event for event in result.events if interest.is_due(event.subject, event.seq)]
-                return msgspec.structs.replace(result, events=due)
             return result
         except (UpstreamUnavailable, LimitReached) as error:
             self._standing.after = catchup.UNKNOWN
             return catchup.Failed(str(error))
 
-    async def park(self, through: int, interest: Interest) -> None:
-        """Place the consumer behind ``through`` and refresh its timer. Raises ``UpstreamUnavailable``."""
-        if not interest.since:
-            return
-        await self._place(through, sorted(interest.since), remake=False)
-        # only a pull refreshes inactive_threshold; one that has no room for anything takes nothing
-        await self._shared.puller.pull(self._key, 1, max_bytes=1)
-
-    async def make(self, interest: Interest) -> None:
-        """Make the consumer if it is not there, or set its patterns. Raises ``UpstreamUnavailable``."""
-        if interest.since:
-            await self._make(sorted(interest.since))
-
-    async def remove(self) -> None:
-        """Delete the consumer; one that is not there is no error. Raises ``UpstreamUnavailable``."""
+    async def _remove(self) -> None:
         name = f"{self._shared.stream}.{self._key}"
         gone = await self._shared.api.call("CONSUMER.DELETE", name, None, _Done)
         if isinstance(gone, ApiError) and gone.err_code != CONSUMER_NOT_FOUND:
@@ -115,7 +134,7 @@ class Durable:
 
     async def _place(self, after: int, patterns: list[str], *, remake: bool) -> None:
         if remake:
-            await self.remove()
+            await self._remove()
         self._standing.remake = True  # until both calls were answered
         await self._make(patterns)
         name = f"{self._shared.stream}.{self._key}"
@@ -125,7 +144,8 @@ class Durable:
         self._standing.remake = False
 
     async def _make(self, patterns: list[str]) -> None:
-        owner = self._owner
+        owner, filters = self._owner, filter_subjects(patterns)
+        self._filters = None
         metadata = {"issuer": owner.issuer, "subject": owner.subject, "session": owner.session}
         config: dict[str, Any] = {
             "name": self._key,
@@ -136,13 +156,14 @@ class Durable:
             "max_deliver": -1,
             "num_replicas": 1,
             "inactive_threshold": int(self._shared.inactive_threshold_s * 1e9),
-            "filter_subjects": filter_subjects(patterns),
+            "filter_subjects": filters,
             "metadata": metadata | ({"tenant": owner.tenant} if owner.tenant else {}),
         }
         body = {"stream_name": self._shared.stream, "config": config, "action": ""}
         made = await self._shared.api.call("CONSUMER.CREATE", f"{self._shared.stream}.{self._key}", body, ConsumerInfo)
         if isinstance(made, ApiError):
             raise UpstreamUnavailable(f"consumer {self._key}: {made.description}")
+        self._filters = filters
 
 
 def _state(info: StreamInfo | ApiError) -> catchup.State:
