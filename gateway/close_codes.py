@@ -1,4 +1,4 @@
-"""Pure: close codes and their fixed reasons (PROTOCOL 3)."""
+"""Pure: close codes and their fixed reasons (P3.2)."""
 
 INTERNAL = 1011
 DRAINING = 4001
@@ -16,9 +16,9 @@ TAKEN_OVER = 4509
 REVOKED = 4510
 
 REASONS = {
-    INTERNAL: "internal fault",
+    INTERNAL: "internal fault of the gateway",
     DRAINING: "draining",
-    OVERLOADED: "overloaded",
+    OVERLOADED: "unacceptable load, retry later",
     DEAD: "dead",
     TOKEN_EXPIRED: "token expired",
     CONNECT_LATE: "first frame late",
