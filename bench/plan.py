@@ -1,0 +1,59 @@
+"""Pure: how much is done in one run, and the shape of what is published."""
+
+import re
+
+import msgspec
+
+PAYLOAD_BYTES = 300
+"""Bytes of every event's payload."""
+NOBODY = "orders.nobody.x"
+"""A subject that no session reads."""
+_EVENT = re.compile(rb'"seq":(\d+)[^{]*?"data":\{"s":(\d+),"n":(\d+),"t":(\d+)')
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Sizes of one run. Everything is bounded: counts here, waits by ``patience_s``."""
+
+    sessions: int = 1_000
+    """Connected sessions, each on a private subject."""
+    live_each: int = 30
+    """Events that each session gets while live, acknowledged one by one; half of it more without acknowledgement."""
+    rate: int = 2_000
+    """Events a second while live: low enough for every way to keep up, so that none saves by batching."""
+    missed_each: int = 50
+    """Events that each session missed before a replay."""
+    filler: int = 3_000
+    """Events for nobody, which push what was missed out of a recent window of ``small_window`` events."""
+    small_window: int = 1_000
+    """Events in the recent window of the gateway whose sessions replay from their durables."""
+    patience_s: float = 120.0
+    """Seconds that any one step may take; then the run fails."""
+
+
+FULL = Plan()
+QUICK = Plan(sessions=200, live_each=25, rate=1_000, missed_each=50, patience_s=45.0)
+
+
+class Seen(msgspec.Struct, frozen=True, gc=False):
+    """One event as a client saw it."""
+
+    seq: int
+    session: int
+    n: int
+    published_ns: int
+
+
+def subject(session: int) -> str:
+    """The private subject of a session."""
+    return f"orders.c{session}.x"
+
+
+def payload(session: int, n: int, now_ns: int) -> bytes:
+    """The session's ``n``-th event, counted from 0, as ``PAYLOAD_BYTES`` bytes of JSON."""
+    start = b'{"s":%d,"n":%d,"t":%d,"pad":"' % (session, n, now_ns)
+    return start + b"x" * (PAYLOAD_BYTES - len(start) - 2) + b'"}'
+
+
+def seen(message: bytes) -> list[Seen]:
+    """The events in a WebSocket message of one frame or a batch, in order."""
+    return [Seen(*map(int, match)) for match in _EVENT.findall(message)]
