@@ -85,7 +85,7 @@ class Server:
         socket = _Socket(
             protocols=(encoding,),
             compress=False,
-            max_msg_size=house.config.limits.frame_bytes,
+            max_msg_size=house.config.limits.frame_bytes + 1,  # aiohttp refuses from this size on
             timeout=2.0,
             decode_text=True,
         )
