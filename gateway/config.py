@@ -90,7 +90,9 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
     max_consumers: Annotated[int, Meta(ge=-1, le=10_000_000)] = 100_000
     """Consumers the stream takes, -1 for no limit; at the limit who has no durable cannot replay and gets 4006."""
     duplicate_window_s: Annotated[int, Meta(ge=1, le=3_600)] = 120
-    """Seconds in which a message id seen before is not stored again, 1 to 3,600; a later retry is a second event."""
+    """Seconds in which a message id seen before is not stored again, 1 to 3,600, at most ``max_age_s``; a later retry
+    is a second event.
+    """
 
 
 class Cursors(msgspec.Struct, frozen=True, kw_only=True):

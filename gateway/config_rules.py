@@ -78,6 +78,8 @@ def _order(config: Config) -> Iterator[Found]:
         ("admission.replays", admission.replays),
         ("limits.unauthenticated_per_address", limits.unauthenticated_per_address),
         ("limits.unauthenticated", limits.unauthenticated),
+        ("stream.duplicate_window_s", config.stream.duplicate_window_s),
+        ("stream.max_age_s", config.stream.max_age_s),
     )
     for (low_name, low), (high_name, high) in list(pairwise(pairs))[::2]:
         if low > high:

@@ -15,13 +15,17 @@ class Exit(IntEnum):
     USAGE = 2
     """The command line or the configuration is wrong: a person must act."""
     REFUSED = 3
-    """The other side said no: token, permission."""
+    """The other side said no: token, permission. Or we did: a plan that would delete events."""
     UNREACHABLE = 4
     """NATS or the gateway could not be reached: try again later."""
 
 
 class RefusedByGateway(TidewireError):  # noqa: N818  # named as what happened
     """The gateway said no to a command, for good: its token, its permission, its session."""
+
+
+class PlanRefused(TidewireError):  # noqa: N818  # named as what happened
+    """What a configuration wants of a stream would lose events, or cannot be had: nothing was changed."""
 
 
 def exit_code(error: BaseException) -> Exit:
@@ -31,7 +35,7 @@ def exit_code(error: BaseException) -> Exit:
             return Exit.USAGE
         case UpstreamUnavailable():
             return Exit.UNREACHABLE
-        case RefusedByGateway():
+        case RefusedByGateway() | PlanRefused():
             return Exit.REFUSED
         case _:
             return Exit.FAILED

@@ -6,8 +6,12 @@ from security.policy import Policy, Rule
 
 
 def topology(config: Config) -> Topology:
-    """The streams and buckets as the configuration wants them."""
+    """The streams and buckets as the configuration wants them.
+
+    In profile ``production`` nobody may delete or purge events, for good: nats-server does not take that back.
+    """
     stream, cursors = config.stream, config.cursors
+    is_production = config.profile == "production"
     return Topology(
         events=StreamSpec(
             name=stream.name,
@@ -18,6 +22,8 @@ def topology(config: Config) -> Topology:
             max_consumers=stream.max_consumers,
             duplicate_window_s=stream.duplicate_window_s,
             replicas=stream.replicas,
+            deny_delete=is_production,
+            deny_purge=is_production,
         ),
         cursors=BucketSpec(name=cursors.bucket, max_age_s=cursors.session_idle_s, replicas=cursors.replicas),
     )

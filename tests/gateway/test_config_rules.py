@@ -47,6 +47,7 @@ def test_a_sound_configuration_has_no_problem(document: dict[str, Any]) -> None:
         ),
         (DEVELOPMENT, "window", {"messages": 11, "max_messages": 10}, "window.messages"),
         (DEVELOPMENT, "window", {"bytes": 2_049, "max_bytes": 2_048}, "window.bytes"),
+        (DEVELOPMENT, "stream", {"max_age_s": 60, "duplicate_window_s": 61}, "stream.duplicate_window_s"),
         (DEVELOPMENT, "admission", {"replays": 3, "replays_per_tenant": 4}, "admission.replays_per_tenant"),
         (
             DEVELOPMENT,

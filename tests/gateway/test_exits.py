@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.exits import RefusedByGateway, exit_code
+from gateway.exits import PlanRefused, RefusedByGateway, exit_code
 from security.errors import ConfigurationError, LimitReached, TidewireError, UpstreamUnavailable
 
 
@@ -12,6 +12,7 @@ from security.errors import ConfigurationError, LimitReached, TidewireError, Ups
         (ConfigurationError("x"), 2),
         (UpstreamUnavailable("x"), 4),
         (RefusedByGateway("x"), 3),
+        (PlanRefused("x"), 3),
         (LimitReached("x"), 1),
         (TidewireError("x"), 1),
         (ValueError("x"), 1),

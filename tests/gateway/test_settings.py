@@ -2,11 +2,15 @@
 
 from gateway.config import Config, Cursors, Limits, Stream
 from gateway.settings import topology
-from mesh.topology import Topology
+from mesh.topology import StreamSpec, Topology
 
 
-def test_the_default_configuration_is_the_default_topology() -> None:
-    assert topology(Config()) == Topology()
+def test_the_development_configuration_is_the_default_topology() -> None:
+    assert topology(Config(profile="development")) == Topology()
+
+
+def test_in_production_nobody_may_delete_or_purge_events() -> None:
+    assert topology(Config()) == Topology(events=StreamSpec(deny_delete=True, deny_purge=True))
 
 
 def test_every_field_of_stream_and_cursors_reaches_the_topology() -> None:
