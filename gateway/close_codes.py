@@ -34,5 +34,5 @@ REASONS = {
 
 
 def may_return(code: int) -> bool:
-    """Whether a client may come back by itself after this code."""
-    return code < 4400 or code == RATE_LIMITED
+    """Whether a client may come back by itself after this code (P3.1); after a bug of its own it backs off."""
+    return code < 4500
