@@ -9,6 +9,7 @@ import logging
 import re
 import secrets
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,8 @@ class Reception:
         self._house = house
         self._user_rates: dict[tuple[str, str], TokenBucket] = {}
         self._user_sessions: dict[tuple[str, str], dict[str, Connection]] = {}
+        self._opening: dict[tuple[str, str], Counter[str]] = {}
+        """Sessions that are being claimed: they count as the principal's already."""
 
     async def serve(
         self,
@@ -145,6 +148,8 @@ class Reception:
         except (UpstreamUnavailable, LimitReached) as error:
             log.warning("a session could not be claimed", extra={"durable": key, "error": str(error)})
             raise _Refusal(close_codes.UPSTREAM_UNAVAILABLE) from error
+        finally:
+            self._opened(claims.principal, key)
         # from here to start() in one step of the loop
         rival = house.exchange.by_key.get(key)
         if rival is not None:
@@ -224,9 +229,19 @@ class Reception:
         return granted
 
     def _admit(self, principal: tuple[str, str], key: str) -> None:
-        held = self._user_sessions.get(principal, {})
-        if key not in held and len(held) >= self._house.config.limits.sessions_per_user:
+        keys = {*self._user_sessions.get(principal, ()), *self._opening.get(principal, ())}
+        if key not in keys and len(keys) >= self._house.config.limits.sessions_per_user:
             raise _Refusal(close_codes.FORBIDDEN, "limit")
+        self._opening.setdefault(principal, Counter())[key] += 1
+
+    def _opened(self, principal: tuple[str, str], key: str) -> None:
+        """What ``_admit`` let in has its session, or has failed to get it."""
+        opening = self._opening[principal]
+        opening[key] -= 1
+        if not opening[key]:
+            del opening[key]
+        if not opening:
+            del self._opening[principal]
 
     def _leave(self, connection: Connection) -> None:
         principal = connection.claims.principal
