@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import os
+import socket
 from collections.abc import AsyncIterator
+from typing import Any
 
 from tests.gateways import Gateway
 
@@ -62,12 +64,18 @@ def frame(payload: bytes, opcode: int = TEXT, *, fin: bool = True, masked: bool 
 
 @contextlib.asynccontextmanager
 async def raw_socket(
-    gateway: Gateway, encoding: str = "tidewire.v1.json", *, limit: int = 65_536
+    gateway: Gateway,
+    encoding: str = "tidewire.v1.json",
+    *,
+    limit: int = 65_536,
+    sock: socket.socket | None = None,
 ) -> AsyncIterator[RawSocket]:
-    """A socket behind a good upgrade; cut at the end. ``limit``: bytes that are read ahead."""
-    reader, writer = await asyncio.open_connection(
-        "127.0.0.1", gateway.port, ssl=gateway.tls, server_hostname="127.0.0.1", limit=limit
-    )
+    """A socket behind a good upgrade; cut at the end.
+
+    ``limit``: bytes that are read ahead. ``sock``: a TCP connection to begin with.
+    """
+    where: dict[str, Any] = {"sock": sock} if sock is not None else {"host": "127.0.0.1", "port": gateway.port}
+    reader, writer = await asyncio.open_connection(**where, ssl=gateway.tls, server_hostname="127.0.0.1", limit=limit)
     try:
         writer.write(
             b"GET /v1/session HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
