@@ -178,14 +178,18 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds from the upgrade to the ``connect`` frame; a later one closes with 4005."""
     verify_queue: Annotated[int, Meta(ge=1, le=100_000)] = 256
     """Tokens that wait for their signature check; more close with 4002."""
-    token_bytes: Annotated[int, Meta(ge=256, le=65_536)] = 8_192
-    """Bytes of a token, 256 to 65,536; a longer one closes with 4501."""
+    token_bytes: Annotated[int, Meta(ge=256, le=8_192)] = 8_192
+    """Bytes of a token, 256 to 8,192; a longer one closes with 4501."""
     subscriptions: Annotated[int, Meta(ge=1, le=10_000)] = 128
-    """Patterns a session holds, 1 to 10,000; further ones are ``denied``."""
+    """Patterns a session holds, 1 to 10,000; more in a ``connect`` close with 4400, in a ``subscribe`` get error
+    ``limit``.
+    """
     pattern_bytes: Annotated[int, Meta(ge=1, le=256)] = 256
-    """Bytes of a pattern, 1 to 256; a longer one is ``denied``."""
+    """Bytes of a pattern, 1 to 256; a longer one counts as no pattern: in a ``connect`` it closes with 4400, in a
+    ``subscribe`` it gets error ``invalid_subject``.
+    """
     pattern_tokens: Annotated[int, Meta(ge=1, le=16)] = 16
-    """Tokens of a pattern, 1 to 16; one with more is ``denied``."""
+    """Tokens of a pattern, 1 to 16; one with more counts as no pattern, as above."""
     sessions_per_user: Annotated[int, Meta(ge=1, le=10_000)] = 16
     """Connected sessions of one principal in a process; a further one closes with 4503."""
     requests: Annotated[int, Meta(ge=1, le=10_000)] = 32
@@ -280,12 +284,17 @@ class Sealed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Metrics(msgspec.Struct, frozen=True, kw_only=True):
-    """``[metrics]``: where ``/metrics``, ``/health`` and ``/ready`` are served in plain HTTP, if anywhere."""
+    """``[metrics]``: a port of its own for ``/metrics``, in plain HTTP, with ``/health`` and ``/ready`` beside it.
+
+    ``/health`` and ``/ready`` are on the clients' port, too.
+    """
 
     host: Text = "127.0.0.1"
     """Address to listen on."""
     port: Annotated[int, Meta(ge=0, le=65_535)] | None = None
-    """TCP port of worker 0, further workers take the following ones; 0 takes free ones; none serves no own port."""
+    """TCP port of worker 0, further workers take the following ones; 0 takes free ones; none opens no such port:
+    ``/metrics`` is then on the clients' port in profile ``development``, and nowhere in ``production``.
+    """
 
 
 class Log(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SESSION_PATH = "/v1/session"
+METRICS_PATH = "/metrics"
 CREDENTIAL_NAMES = frozenset(("token", "access_token", "jwt"))
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -41,18 +42,20 @@ class Server:
         self._origins = frozenset(house.config.listen.origins)
         self.app = web.Application(client_max_size=16_384)
         self.app.router.add_get(SESSION_PATH, self._session)
-        self._add_operations(self.app)
+        self._add_health(self.app)
+        if house.config.metrics.port is None and house.config.profile == "development":
+            self.app.router.add_get(METRICS_PATH, self._metrics)  # else the public could read them
 
     def operations(self) -> web.Application:
         """An application with the operators' routes alone, for a listener of their own."""
         app = web.Application(client_max_size=16_384)
-        self._add_operations(app)
+        self._add_health(app)
+        app.router.add_get(METRICS_PATH, self._metrics)
         return app
 
-    def _add_operations(self, app: web.Application) -> None:
+    def _add_health(self, app: web.Application) -> None:
         app.router.add_get("/health", self._health)
         app.router.add_get("/ready", self._ready)
-        app.router.add_get("/metrics", self._metrics)
 
     async def _health(self, request: web.Request) -> web.Response:
         """Alive: the event loop turns."""
