@@ -176,7 +176,7 @@ class Session:
             return []  # the feed, the client's ack or the socket calls again
         self.position = self.interest.start_after(self.position, recent.head)
         if not recent.reaches_back_to(self.position):
-            return [self._ask_durable()]
+            return [self._ask_durable()] if self._has_half() else []
         most = min(CHUNK, self._settings.window_messages - len(self._outstanding))
         found = recent.read(self.position, self.interest, most)
         if not self._send_all(found.events, found.holes, found.reached):
@@ -377,6 +377,14 @@ class Session:
     def _tell(self, hole: Hole) -> None:
         self.gap_reasons.append(hole.reason)
         self._say(frames.Gap(hole.after, hole.before, hole.reason))
+
+    def _has_half(self) -> bool:
+        """Whether half of the window is free: a read of the durable for one event at a time would cost too much."""
+        settings = self._settings
+        return (
+            len(self._outstanding) * 2 <= settings.window_messages
+            and self._outstanding_bytes * 2 <= settings.window_bytes
+        ) or not self._outstanding
 
     def _ask_durable(self) -> Effect:
         self.is_reading = True

@@ -26,6 +26,7 @@ from security.errors import ConfigurationError, LimitReached, UpstreamUnavailabl
 from security.sealing import seal
 
 TICK_S = 0.02  # how exactly attempts are timed
+IN_PROCESS = 10158  # err_code: an earlier attempt of the same id is still being replicated; it passes
 
 
 class PublisherSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -324,7 +325,7 @@ class Publisher:
 
     def _refused(self, event: _InFlight, error: _Error) -> None:
         told = f"{event.message.subject}: {error.description} ({error.err_code})"
-        if error.code >= 500:
+        if error.code >= 500 or error.err_code == IN_PROCESS:
             event.told = f"{error.description} ({error.err_code})"
             self._again(event)  # no leader, no room, restarting: it passes, or the time is over
         elif error.err_code == 10054:

@@ -189,6 +189,24 @@ async def test_a_refusal_of_the_stream_is_told_and_not_repeated(link: Link, serv
         assert (publisher.in_flight, publisher.failed, publisher.repeated) == (0, 1, 0)
 
 
+async def test_an_attempt_that_is_still_being_replicated_is_tried_again(server: EmbeddedServer) -> None:
+    answers = [
+        b'{"error":{"code":400,"err_code":10158,"description":"duplicate message id is in process"}}',
+        b'{"stream":"S","seq":7,"duplicate":true}',
+    ]
+    async with linked(server) as stream, linked(server) as link:
+
+        def answer(_subject: bytes, reply: bytes, _data: bytes, _headers: bytes) -> None:
+            tasks.append(asyncio.ensure_future(stream.publish(reply.decode(), answers.pop(0))))
+
+        tasks: list[asyncio.Future[None]] = []
+        await stream.tap("elsewhere.x", answer)
+        async with Publisher(link, settings=PublisherSettings(retry=QUICK)) as publisher:
+            assert await publisher.publish("elsewhere.x", {}) == PublishAck("S", 7, duplicate=True)
+            assert publisher.repeated == 1
+        await asyncio.gather(*tasks)
+
+
 async def test_a_full_stream_is_waited_for_and_named_when_patience_ends(link: Link, server: EmbeddedServer) -> None:
     async with linked(server) as operator:
         body = {**Topology().events.config(), "max_msgs": 1, "discard": "new"}
