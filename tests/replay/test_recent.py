@@ -66,7 +66,7 @@ class WindowMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.patch.undo()
 
-    @initialize(floor=st.integers(0, 50), bytes_most=st.integers(1_000, 9_000), events_most=st.integers(1, 9))
+    @initialize(floor=st.integers(0, 50), bytes_most=st.integers(1_000, 40_000), events_most=st.integers(1, 30))
     def begin(self, floor: int, bytes_most: int, events_most: int) -> None:
         self.floor = self.head = floor
         self.bytes_most, self.events_most = bytes_most, events_most
@@ -74,7 +74,7 @@ class WindowMachine(RuleBasedStateMachine):
         self.events: list[StoredEvent] = []
         self.skipped: list[Hole] = []
 
-    @rule(subject=st.sampled_from(SUBJECTS), size=st.sampled_from([0, 1, 100, 400, 5_000]))
+    @rule(subject=st.sampled_from(SUBJECTS), size=st.sampled_from([0, 0, 0, 1, 100, 400, 5_000]))
     def append(self, subject: str, size: int) -> None:
         self.head += 1
         self.events.append(event(self.head, subject, size))
@@ -92,8 +92,8 @@ class WindowMachine(RuleBasedStateMachine):
 
     @rule(data=st.data(), patterns=st.lists(st.sampled_from(PATTERNS), max_size=4, unique=True), most=st.integers(1, 5))
     def read(self, data: st.DataObject, patterns: list[str], most: int) -> None:
-        after = data.draw(st.integers(self.floor, self.head))
-        since = {pattern: data.draw(st.integers(0, self.head + 1)) for pattern in patterns}
+        after = data.draw(st.just(self.floor) | st.integers(self.floor, self.head))
+        since = {pattern: data.draw(st.just(0) | st.integers(0, self.head + 1)) for pattern in patterns}
         found = self.window.read(after, Interest(since), most)
         due = [one for one in self.events if one.seq > after and is_due(one, since)]
         assert found.events == [one for one in due if one.seq <= found.reached]
@@ -109,8 +109,8 @@ class WindowMachine(RuleBasedStateMachine):
 
     @rule(data=st.data(), patterns=st.lists(st.sampled_from(PATTERNS), max_size=4, unique=True))
     def count(self, data: st.DataObject, patterns: list[str]) -> None:
-        after = data.draw(st.integers(self.floor, self.head))
-        since = {pattern: data.draw(st.integers(0, self.head + 1)) for pattern in patterns}
+        after = data.draw(st.just(self.floor) | st.integers(self.floor, self.head))
+        since = {pattern: data.draw(st.just(0) | st.integers(0, self.head + 1)) for pattern in patterns}
         due = [one for one in self.events if one.seq > after and is_due(one, since)]
         count, oldest = self.window.pending(after, Interest(since))
         if count is None:
@@ -159,6 +159,21 @@ TestWindow = WindowMachine.TestCase
 TestWindow.settings = steps
 TestScanningWindow = ScanningMachine.TestCase
 TestScanningWindow.settings = steps
+
+
+@pytest.mark.parametrize("subjects", [1, 3, LANES_MOST + 1])
+@pytest.mark.parametrize("most", [1, 99, 100, 101])
+def test_a_read_takes_the_oldest_and_is_complete_as_far_as_it_says(subjects: int, most: int) -> None:
+    window = RecentWindow(0, bytes_most=ROOMY, events_most=1_000)
+    for seq in range(1, 101):
+        window.append(event(seq, f"a.{seq % subjects}"))
+    window.skip(Hole(100, 110, "deleted"))
+    found = window.read(0, Interest({"a.*": 0}), most)
+    assert [one.seq for one in found.events] == list(range(1, 101))[:most]
+    if most < 100:
+        assert (found.reached, found.holes) == (most, [])
+    elif most > 100:
+        assert (found.reached, found.holes) == (109, [Hole(100, 110, "deleted")])
 
 
 def test_what_does_not_follow_is_a_bug() -> None:
