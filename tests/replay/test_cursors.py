@@ -40,9 +40,9 @@ class WeakBucket(Bucket):
 class Gateway:
     """A gateway's cursors, and sessions that it serves."""
 
-    def __init__(self, bucket: WeakBucket, *, remembered: int = 100) -> None:
+    def __init__(self, bucket: WeakBucket, *, remembered: int = 100, save_within_s: float = 0.02) -> None:
         self.bucket = bucket
-        self.cursors = Cursors(bucket, save_within_s=0.02, remembered=remembered)
+        self.cursors = Cursors(bucket, save_within_s=save_within_s, remembered=remembered)
         self.lost: list[tuple[str, bool]] = []
         self.acked: dict[str, int] = {}
 
@@ -214,6 +214,20 @@ async def test_a_hundred_saves_are_few_writes_and_the_last_one_stays(here: Gatew
         await until(lambda: cursor.saved_through == 100)
     assert here.bucket.puts - before <= 2
     assert await here.stored(key) == here.record(key, "a")
+
+
+async def test_a_save_waits_for_others_until_its_time_has_come(
+    two_buckets: tuple[WeakBucket, WeakBucket], key: str
+) -> None:
+    gateway = Gateway(two_buckets[0], save_within_s=3_600.0)
+    cursor = await gateway.hold(key, "a")
+    puts = gateway.bucket.puts
+    async with gateway.running():
+        gateway.cursors.save_soon(cursor)
+        for _ in range(5):
+            await gateway.stored(key)
+        assert gateway.bucket.puts == puts
+        assert await gateway.cursors.save(cursor), "who wants it now gets it now"
 
 
 async def test_what_cannot_be_written_now_stays_due(here: Gateway, key: str, caplog: pytest.LogCaptureFixture) -> None:
