@@ -13,14 +13,14 @@ import pytest_asyncio
 from mesh.api import Api
 from mesh.embedded import EmbeddedServer
 from mesh.envelope import CannotPublish, Envelopes
-from mesh.link import Link
+from mesh.link import Link, Tap, TapCallback
 from mesh.publisher import PublishAck, Publisher, PublisherSettings
 from mesh.retry import RetryPolicy
 from mesh.topology import StreamSpec, Topology
 from security.errors import ConfigurationError, LimitReached, UpstreamUnavailable
 from security.keyring import KeyRing, SealingKey
 from security.policy import Policy, Rule
-from tests.servers import fresh_stream, linked, provisioned, running_server
+from tests.servers import fresh_stream, link_settings, linked, provisioned, running_server
 from tests.until import until
 
 QUICK = RetryPolicy(attempt_s=0.2, first_wait_s=0.02, longest_wait_s=0.1)
@@ -189,22 +189,25 @@ async def test_a_refusal_of_the_stream_is_told_and_not_repeated(link: Link, serv
         assert (publisher.in_flight, publisher.failed, publisher.repeated) == (0, 1, 0)
 
 
+class _Meddling(Link):
+    """Puts one answer in the place of the first that comes."""
+
+    instead = b""
+
+    async def tap(self, subject: str, callback: TapCallback) -> Tap:
+        def meddle(at: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
+            instead, self.instead = self.instead, b""
+            callback(at, reply, instead or data, headers)
+
+        return await super().tap(subject, meddle)
+
+
 async def test_an_attempt_that_is_still_being_replicated_is_tried_again(server: EmbeddedServer) -> None:
-    answers = [
-        b'{"error":{"code":400,"err_code":10158,"description":"duplicate message id is in process"}}',
-        b'{"stream":"S","seq":7,"duplicate":true}',
-    ]
-    async with linked(server) as stream, linked(server) as link:
-
-        def answer(_subject: bytes, reply: bytes, _data: bytes, _headers: bytes) -> None:
-            tasks.append(asyncio.ensure_future(stream.publish(reply.decode(), answers.pop(0))))
-
-        tasks: list[asyncio.Future[None]] = []
-        await stream.tap("elsewhere.x", answer)
+    async with _Meddling(link_settings(server, user="publisher")) as link:
+        link.instead = b'{"error":{"code":400,"err_code":10158,"description":"duplicate message id is in process"}}'
         async with Publisher(link, settings=PublisherSettings(retry=QUICK)) as publisher:
-            assert await publisher.publish("elsewhere.x", {}) == PublishAck("S", 7, duplicate=True)
+            assert await publisher.publish("orders.c1.o1", {}) == PublishAck("EVENTS", 1, duplicate=True)
             assert publisher.repeated == 1
-        await asyncio.gather(*tasks)
 
 
 async def test_a_full_stream_is_waited_for_and_named_when_patience_ends(link: Link, server: EmbeddedServer) -> None:
