@@ -49,7 +49,7 @@ RUNNER_SETTINGS: dict[str, Any] = {
     "lingering_time": 1.0,
     "handle_signals": False,
 }
-"""aiohttp's limits (security reference 7.6); its defaults let a silent request head sit for an hour."""
+"""aiohttp's limits (docs/security.md S18); its defaults let a silent request head sit for an hour."""
 
 
 class _Claimed(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Pure: the frames of the session protocol (PROTOCOL 2) in both encodings.
+"""Pure: the frames of the session protocol (docs/protocol.md, section 2) in both encodings.
 
 From the client: strictly by type, unknown fields ignored, unknown types told apart from wrong fields. To the client:
 an event is

@@ -1,7 +1,7 @@
 """Shell: a WebSocket from its upgrade to its end: the first frame, the token, the claim on the session, then frames.
 
 Until the session is claimed in the cursor bucket nothing is delivered. Everything that can go wrong here ends in one
-of the close codes of PROTOCOL 3, with a fixed reason.
+of the close codes of P3.2, with a fixed reason.
 """
 
 import asyncio
