@@ -36,6 +36,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="fewer sessions and events, under two minutes")
     parser.add_argument("--sessions", type=int, help="sessions instead of the plan's number")
     parser.add_argument("--write", action="store_true", help="also write bench/results.md")
+    parser.add_argument("--only", default="", help="one way: floor, tidewire or per-session; for looking into it")
     options = parser.parse_args()
     plan = QUICK if options.quick else FULL
     if options.sessions:
@@ -45,7 +46,7 @@ def main() -> int:
         return 2
     with tempfile.TemporaryDirectory(prefix="tidewire-bench-") as folder:
         try:
-            results = _run(plan, Path(folder))
+            results = _run(plan, Path(folder), options.only)
         except (Failed, TimeoutError) as error:
             sys.stderr.write(f"bench: failed: {error}\n")
             return 1
@@ -59,11 +60,11 @@ def main() -> int:
     return 0
 
 
-def _run(plan: Plan, folder: Path) -> Results:
+def _run(plan: Plan, folder: Path, only: str) -> Results:
     load_before, begun = os.getloadavg()[0], time.monotonic()
     bench = Bench(plan, folder)
     os.sched_setaffinity(0, bench.rest_on)
-    uvloop.run(_bounded(bench))
+    uvloop.run(_bounded(bench, only))
     say("done")
     return Results(
         at=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
@@ -74,9 +75,9 @@ def _run(plan: Plan, folder: Path) -> Results:
     )
 
 
-async def _bounded(bench: Bench) -> None:
+async def _bounded(bench: Bench, only: str) -> None:
     async with asyncio.timeout(600):
-        await bench.run()
+        await bench.run(only)
 
 
 def _machine(load_before: float, *, pinned: bool) -> Machine:

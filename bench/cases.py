@@ -39,11 +39,12 @@ class Bench:
         self.tokens = [self.keys.mint(f"c{n}", TOKEN_S, time.time()) for n in range(plan.sessions)]
         self.measured_on, self.rest_on = cores()
 
-    async def run(self) -> None:
-        """All ways, one after the other."""
-        await self._floor()
-        await self._tidewire()
-        await self._per_session()
+    async def run(self, only: str = "") -> None:
+        """All ways, one after the other; or one of them."""
+        ways = {"floor": self._floor, "tidewire": self._tidewire, "per-session": self._per_session}
+        for name, way in ways.items():
+            if only in ("", name):
+                await way()
 
     async def _floor(self) -> None:
         async with self._child("bench.floor_server", on=self.measured_on) as server, self._load("floor") as load:

@@ -238,7 +238,11 @@ class Load:
                     self.news.clear()
                     await self.news.wait()
         except TimeoutError:
-            raise AssertionError(f"after {within_s} s only {self.got} events, {self.live} live: {what}") from None
+            counts = sorted((device.events, device.number) for device in self._devices)
+            told = (
+                f"after {within_s} s only {self.got} events, {self.live} live: {what}; (events, device): {counts[:20]}"
+            )
+            raise AssertionError(told) from None
         if self.wrong:
             raise AssertionError("; ".join([text for device in self._devices for text in device.wrong][:3]))
 

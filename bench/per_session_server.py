@@ -8,6 +8,7 @@ that keeps a session's place in JetStream, so what it costs is what the way cost
 
 import asyncio
 import ssl
+import sys
 from collections import deque
 from typing import Any
 
@@ -103,8 +104,8 @@ class Session:
 
     async def _received(self, message: Msg) -> None:
         if not message.reply:  # a status: the pull request has ended
-            if not self._frames:
-                await self._pull()
+            await self._write()
+            await self._pull()
             return
         metadata = message.metadata
         seq = metadata.sequence.stream
@@ -115,11 +116,15 @@ class Session:
         )
         self._asked -= 1
         if self._subscription.pending_msgs == 0 or len(self._frames) >= TOGETHER:
-            frames, self._frames = self._frames, []
-            text = frames[0] if len(frames) == 1 else b"[" + b",".join(frames) + b"]"
-            await self._socket.send_frame(text, WSMsgType.TEXT)
+            await self._write()
         if self._asked == 0:
             await self._pull()
+
+    async def _write(self) -> None:
+        frames, self._frames = self._frames, []
+        if frames:
+            text = frames[0] if len(frames) == 1 else b"[" + b",".join(frames) + b"]"
+            await self._socket.send_frame(text, WSMsgType.TEXT)
 
 
 class Server:
@@ -139,7 +144,12 @@ class Server:
     async def handle(self, command: dict[str, Any]) -> dict[str, Any]:
         """Start; answers with the port."""
         self.nats = await nats.connect(
-            command["url"], user="gateway", password=command["password"], inbox_prefix=INBOX.encode()
+            command["url"],
+            user="gateway",
+            password=command["password"],
+            inbox_prefix=INBOX.encode(),
+            error_cb=_complain,
+            disconnected_cb=_disconnected,
         )
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(command["certificate"], command["key"])
@@ -170,6 +180,14 @@ class Server:
             if session is not None:
                 await session.close()
         return socket
+
+
+async def _complain(error: Exception) -> None:
+    sys.stderr.write(f"per-session server: {type(error).__name__}: {error}\n")
+
+
+async def _disconnected() -> None:
+    sys.stderr.write("per-session server: NATS closed the connection\n")
 
 
 async def make() -> Handle:

@@ -23,11 +23,13 @@ from security.development import DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER, Devel
 READY_S = 30.0
 """Seconds that a server has to be ready."""
 POLL_S = 0.1
+RECENT_BYTES = 512 * has.MIB
+"""Bytes of the recent window: it must hold all that a whole crowd misses at once."""
 _WIDE = 1_000_000
 
 
 class Tidewire:
-    """One gateway worker with development keys. Limits are out of the way, all else is the default."""
+    """One gateway worker with development keys. Limits are out of the way, the recent window is wide."""
 
     def __init__(self, folder: Path, keys: DevelopmentState, nats: EmbeddedServer, on: set[int]) -> None:
         self._folder = folder
@@ -109,12 +111,13 @@ class Tidewire:
             connections_per_address=_WIDE,
             unauthenticated=_WIDE,
             unauthenticated_per_address=_WIDE,
+            verify_queue=100_000,
             first_frame_s=300.0,  # a replay is measured from here: sockets wait, then all say connect
         )
         return msgspec.structs.replace(
             config,
             limits=limits,
-            recent=has.Recent(recent_events=recent_events),
+            recent=has.Recent(recent_bytes=RECENT_BYTES, recent_events=recent_events),
             durables=has.Durables(park_after_s=park_after_s),
             sealed=(),
         )
