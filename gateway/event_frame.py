@@ -1,4 +1,4 @@
-"""Pure: an event as the client gets it (PROTOCOL 2.2), encoded once per encoding and kept with the event.
+"""Pure: an event as the client gets it (P2.33 to P2.35), encoded once per encoding and kept with the event.
 
 ``data`` is the published payload as it is when that is strict JSON, so it is embedded, not encoded again. Anything
 else travels

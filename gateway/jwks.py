@@ -1,4 +1,4 @@
-"""Shell: fetching a JWK Set from one fixed https URL: no redirects, 5 seconds, 64 KiB (security reference 2, JWKS)."""
+"""Shell: fetching a JWK Set from one fixed https URL: no redirects, 5 seconds, 64 KiB (docs/security.md S8)."""
 
 import ssl
 

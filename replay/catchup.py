@@ -2,17 +2,22 @@
 
 ``read`` is a generator of questions; the shell puts each to NATS and sends the answer in. It decides; the shell asks.
 
-What makes the hand-over from replay to live free of holes (DESIGN 3). The recent window holds everything above its
-floor, so a replay must be complete up to the floor only. Two facts prove that, an absence never does (a 404 and
-``num_pending`` 0 are true for the replica that answers, at the moment it answers):
+What makes the hand-over from replay to live free of holes (docs/decisions/0002-barrier.md). The recent window holds
+everything above its floor, so a replay must be complete up to the floor only. Two facts prove that, an absence never
+does (a 404 and ``num_pending`` 0 are true for the replica that answers, at the moment it answers):
 
 - *Content.* A consumer delivers in order, so an event at or above the floor proves that all before it were delivered.
 - *The leader's word.* ``STREAM.MSG.GET {"seq": p + 1, "next_by_subj": pattern}`` names the leader's next matching
-  event. It
-  counts only between two answers of ``STREAM.INFO`` that name the same leader and a last sequence that reaches what
-  is asked about: a leader that was elected a moment ago may not have applied everything yet.
+  event. It counts only between two answers of ``STREAM.INFO`` that name the same leader and a last sequence that
+  reaches what is asked about: a leader that was elected a moment ago may not have applied everything yet.
 
-The same question comes first as well: a session that missed nothing below the floor needs no consumer at all.
+The same question comes first as well: a session that missed nothing below the floor needs no consumer at all, and
+whoever does knows the sequence that its consumer must deliver first.
+
+A consumer may be moved under our hands: a gateway that parks the session just as its client comes back to this one
+places it elsewhere, with the patterns of before. Once it has delivered, its numbers tell (they begin again at 1);
+before, the leader's word for what comes first tells; and its filter is looked at after each pull. Then it is placed
+anew and nothing is handed on.
 
 What is lost shows in the state that is asked for after the events were read: a first sequence above the position, or
 deleted sequences in between. Then a ``Hole`` is handed on with the events.
@@ -27,8 +32,6 @@ from mesh.event import Delivery, StoredEvent
 
 DELETED_DETAILS_MOST = 100_000
 """Above so many deleted sequences their list is not asked for; every read then counts as having met one."""
-PROBE_PATTERNS_MOST = 8
-"""A session with more patterns starts with its consumer at once: the leader answers for one pattern a call."""
 DRY_WAIT_S = 0.5
 """Seconds that a pull waits when the leader has what the consumer's replica has not yet."""
 DRY_MOST = 20
@@ -63,6 +66,10 @@ class AskNext(msgspec.Struct, frozen=True):
 
     seq: int
     pattern: str
+
+
+class AskFilter(msgspec.Struct, frozen=True):
+    """Ask whether the consumer still has the filter that it was placed with. Answered by True or False."""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -108,7 +115,7 @@ class Failed(msgspec.Struct, frozen=True):
     reason: str
 
 
-Ask = AskState | AskNext | Place | Pull
+Ask = AskState | AskNext | AskFilter | Place | Pull
 Answer = State | Pulled | int | None
 Reading = Generator[Ask, Answer, Read | Failed]
 
@@ -119,7 +126,13 @@ class Standing(msgspec.Struct):
     after: int = UNKNOWN
     """It delivers next what matches above this."""
     consumer_seq: int = 0
+    """Deliveries since it was placed."""
     remake: bool = False
+    """Whether it must be deleted and made again when it is next placed."""
+
+    def has_delivered_up_to(self, position: int) -> bool:
+        """Whether it has delivered since it was placed and goes on behind ``position``: then numbers tell a move."""
+        return self.after == position and self.consumer_seq > 0
 
 
 def read(
@@ -130,52 +143,47 @@ def read(
     ``head`` is the feed's position, taken when the read begins: at or above ``floor``. At most ``batch`` events.
     """
     assert after < floor <= head, "what the recent window holds is not read from a consumer"
-    if standing.after != after and len(patterns) <= PROBE_PATTERNS_MOST:
-        proved = yield from _prove(after, patterns, floor, head)
-        if isinstance(proved, Failed):
-            return proved
-        if proved >= floor:
-            return (yield from _finish(after, [], proved))
-    dry = 0
-    while dry <= DRY_MOST:
+    dry = places = 0
+    while dry <= DRY_MOST and places < PLACES_MOST:
+        next_seq = None
+        if dry or not standing.has_delivered_up_to(after):
+            proved = yield from _prove(after, patterns, floor, head)
+            if isinstance(proved, Failed):
+                return proved
+            if proved >= floor:
+                return (yield from _finish(after, [], proved))
+            next_seq = proved + 1
         pulled = yield from _pull(after, standing, batch, max_bytes, DRY_WAIT_S if dry else 0.0)
         if isinstance(pulled, Failed):
             return pulled
-        if pulled:
+        if pulled == []:
+            dry += 1
+        elif pulled is None or (next_seq is not None and pulled[0].seq > next_seq) or not (yield AskFilter()):
+            standing.after = UNKNOWN
+            places += 1
+        else:
             reached = min(pulled[-1].seq, head)  # beyond head the consumer is ahead of the feed, which will bring it
             return (yield from _finish(after, [event for event in pulled if event.seq <= head], reached))
-        proved = yield from _prove(after, patterns, floor, head)
-        if isinstance(proved, Failed):
-            return proved
-        if proved >= floor:
-            return (yield from _finish(after, [], proved))
-        dry += 1
     standing.after, standing.remake = UNKNOWN, True
     return Failed("the consumer does not deliver what the leader has")
 
 
 def _pull(
     after: int, standing: Standing, batch: int, max_bytes: int, wait_s: float
-) -> Generator[Ask, Answer, list[StoredEvent] | Failed]:
-    """The consumer's next events above ``after``; empty when its replica has none now."""
-    for _ in range(PLACES_MOST):
-        if standing.after != after:
-            yield Place(after, standing.remake)
-            standing.after, standing.consumer_seq, standing.remake = after, 0, False
-        pulled = yield Pull(batch, max_bytes, wait_s)
+) -> Generator[Ask, Answer, list[StoredEvent] | Failed | None]:
+    """The consumer's next events above ``after``; empty when its replica has none now, None when it is not in order."""
+    if standing.after != after:
+        yield Place(after, standing.remake)
+        standing.after, standing.consumer_seq, standing.remake = after, 0, False
+    pulled = yield Pull(batch, max_bytes, wait_s)
+    assert isinstance(pulled, Pulled), "a pull is answered by what it brought"
+    if pulled.status == 409 and "MaxBytes" in pulled.description and not pulled.deliveries and max_bytes:
+        pulled = yield Pull(1, 0, wait_s)  # one event is larger than the room that is left: it goes alone
         assert isinstance(pulled, Pulled), "a pull is answered by what it brought"
-        if pulled.status == 409 and "MaxBytes" in pulled.description and not pulled.deliveries:
-            batch, max_bytes = 1, 0  # one event is larger than the room that is left: it goes alone
-            continue
-        if not pulled.deliveries and pulled.status not in (404, 408):
-            standing.after, standing.remake = UNKNOWN, pulled.status == UNANSWERED
-            return Failed(f"{pulled.status} {pulled.description}")
-        events = _take(pulled.deliveries, standing)
-        if events is not None:
-            return events
-        standing.after = UNKNOWN
-    standing.remake = True
-    return Failed("the consumer does not deliver in order")
+    if not pulled.deliveries and pulled.status not in (404, 408):
+        standing.after, standing.remake = UNKNOWN, pulled.status == UNANSWERED
+        return Failed(f"{pulled.status} {pulled.description}")
+    return _take(pulled.deliveries, standing)
 
 
 def _take(deliveries: Sequence[Delivery], standing: Standing) -> list[StoredEvent] | None:
@@ -202,8 +210,8 @@ def _prove(after: int, patterns: Sequence[str], floor: int, head: int) -> Genera
         assert found is None or isinstance(found, int), "a sequence was asked for"
         if found is not None:
             complete = min(complete, found - 1)
-            if complete < floor:
-                return complete  # something is there: no absence has to be proved
+    if complete < floor:
+        return complete  # something is there: no absence has to be proved
     behind = yield AskState()
     assert isinstance(behind, State), "the state was asked for"
     if behind.leader != before.leader or not before.leader:

@@ -1,6 +1,6 @@
 """Pure: the patterns a session holds, each with the sequence from which it holds.
 
-PROTOCOL 4.8: an event is due when its sequence is above the session's position and above that of a pattern that
+P4.8: an event is due when its sequence is above the session's position and above that of a pattern that
 matches it.
 """
 

@@ -1,4 +1,4 @@
-"""Pure: where a session begins when its client connects, and what is already known to be lost (PROTOCOL 4.3, 4.8).
+"""Pure: where a session begins when its client connects, and what is already known to be lost (P4.3, P4.8).
 
 Three voices may speak: the stored record, the client's ``resume``, and the client's ``subscribe``. The cursor is the
 newest of what the client acknowledged; a client that says less than the record wants more replayed, one that says

@@ -9,7 +9,7 @@ looked up by what the token says except a key id, in a dictionary, and no claim 
   J10 iss      J11 aud   J12 exp    J13 time J14 sub    J15 id   J16 claims              J17 cnf
 
 A client learns the close code alone, never the check (no oracle). The ``reason`` is for a metric's label.
-RFC 7515, RFC 7519, RFC 8725 (best practices), RFC 9068 (access tokens).
+docs/security.md S6 says what each is against. RFC 7515, RFC 7519, RFC 8725 (best practices), RFC 9068 (access tokens).
 """
 
 import base64

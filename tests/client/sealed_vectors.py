@@ -353,7 +353,7 @@ def document() -> str:
         "the data without $sealed and with what opened, expect.opened the classes that opened (sorted), expect.shut "
         "those that did not, with the reason.",
         "fields": {
-            "name": "what is tried; the number is that of the tamper list",
+            "name": "what is tried; names with one number are variants of one attack",
             "subject": "the event's subject",
             "message_id": "the event's message id, or null",
             "tenant": "whose keys count, or null for any",

@@ -1,4 +1,4 @@
-"""The session core: the bugs of resume seen in other clients, one test each (trap numbers in the names' comments)."""
+"""The session core: the bugs of resume seen in other clients, one test each."""
 
 from tidewire_client.backoff import Backoff
 from tidewire_client.effects import (
@@ -39,7 +39,7 @@ from tests.client.core_bench import UNIX_S, A, B, Bench, event, welcome
 from tests.client.fixed_random import FixedRandom
 
 
-def test_a_fresh_session_stores_its_start_before_any_event() -> None:  # trap 11, from the client's side
+def test_a_fresh_session_stores_its_start_before_any_event() -> None:
     bench = Bench()
     bench.get_token()
     assert bench.open().resume is None
@@ -49,7 +49,7 @@ def test_a_fresh_session_stores_its_start_before_any_event() -> None:  # trap 11
     assert bench.open().resume == Resume(A, 10)
 
 
-def test_a_position_is_never_sent_with_another_streams_identity() -> None:  # trap 17
+def test_a_position_is_never_sent_with_another_streams_identity() -> None:
     bench = Bench(position=Position(A, 500))
     bench.get_token()
     assert bench.open().resume == Resume(A, 500)
@@ -63,7 +63,7 @@ def test_a_position_is_never_sent_with_another_streams_identity() -> None:  # tr
     assert bench.open().resume == Resume(B, 3)
 
 
-def test_a_new_stream_without_a_gap_frame_is_told_all_the_same() -> None:  # trap 17
+def test_a_new_stream_without_a_gap_frame_is_told_all_the_same() -> None:
     bench = Bench(position=Position(A, 500))
     bench.get_token().open()
     bench.get(welcome(3, B, "fresh"))
@@ -77,7 +77,7 @@ def test_a_session_the_gateway_forgot_and_began_at_the_newest_is_told_as_a_gap()
     assert bench.only(TellGap).gap == GapFrame(after=500, before=801, reason="expired")
 
 
-def test_a_replaced_stream_restarts_every_iterator() -> None:  # trap 18
+def test_a_replaced_stream_restarts_every_iterator() -> None:
     bench = Bench("orders.>", "stock.>")
     bench.live(event(20), event(21, "stock.a"))
     bench.cut().wait_for(Open).open()
@@ -86,7 +86,7 @@ def test_a_replaced_stream_restarts_every_iterator() -> None:  # trap 18
     assert [d.inboxes for d in bench.all(Deliver)] == [(1,), (2,)]
 
 
-def test_a_stream_replaced_while_connected_forgets_the_position() -> None:  # trap 17
+def test_a_stream_replaced_while_connected_forgets_the_position() -> None:
     bench = Bench()
     bench.live(event(20))
     old = bench.core.epoch
@@ -98,7 +98,7 @@ def test_a_stream_replaced_while_connected_forgets_the_position() -> None:  # tr
     assert bench.open().resume is None
 
 
-def test_an_iterator_that_begins_in_a_loop_body_does_not_get_the_event_again() -> None:  # trap 19
+def test_an_iterator_that_begins_in_a_loop_body_does_not_get_the_event_again() -> None:
     bench = Bench()
     bench.live(event(20))
     bench.do(bench.core.subscribe(2, ("orders.>",), bench.now))
@@ -107,7 +107,7 @@ def test_an_iterator_that_begins_in_a_loop_body_does_not_get_the_event_again() -
     assert [(d.event.seq, d.inboxes) for d in bench.all(Deliver)] == [(21, (1, 2))]
 
 
-def test_frames_of_an_older_connection_are_ignored() -> None:  # traps 20, 39
+def test_frames_of_an_older_connection_are_ignored() -> None:
     bench = Bench()
     bench.live(event(20))
     old = bench.core.connection
@@ -119,7 +119,7 @@ def test_frames_of_an_older_connection_are_ignored() -> None:  # traps 20, 39
     assert bench.core.state == "connecting"
 
 
-def test_position_moves_on_every_path_also_without_an_iterator_and_without_events() -> None:  # trap 21
+def test_position_moves_on_every_path_also_without_an_iterator_and_without_events() -> None:
     bench = Bench()
     bench.live(event(20, "others.x"), after=10)
     assert bench.core.position == Position(A, 20)
@@ -131,7 +131,7 @@ def test_position_moves_on_every_path_also_without_an_iterator_and_without_event
     assert bench.out == [Store(Position(A, 40)), Send(Ack(40))]
 
 
-def test_sequences_beyond_53_bits_stay_integers() -> None:  # trap 22
+def test_sequences_beyond_53_bits_stay_integers() -> None:
     big = 2**60 + 1
     bench = Bench()
     bench.live(event(big))
@@ -139,7 +139,7 @@ def test_sequences_beyond_53_bits_stay_integers() -> None:  # trap 22
     assert bench.open().resume == Resume(A, big)
 
 
-def test_refusals_do_not_touch_the_position() -> None:  # trap 23
+def test_refusals_do_not_touch_the_position() -> None:
     bench = Bench(position=Position(A, 500))
     bench.get_token().open()
     bench.cut(4501).wait_for(FetchToken).get_token()
@@ -147,7 +147,7 @@ def test_refusals_do_not_touch_the_position() -> None:  # trap 23
     assert bench.open().resume == Resume(A, 500)
 
 
-def test_after_a_failed_resume_the_new_start_counts() -> None:  # trap 24
+def test_after_a_failed_resume_the_new_start_counts() -> None:
     bench = Bench(position=Position(A, 500))
     bench.get_token().open()
     bench.get(welcome(900, A, "gap"), GapFrame(after=500, before=901, reason="expired"))
@@ -163,7 +163,7 @@ def test_a_gap_that_was_announced_and_never_came_is_asked_for_again() -> None:
     assert bench.open().resume == Resume(A, 500)
 
 
-def test_one_loss_makes_one_reconnect_whatever_else_is_told_about_it() -> None:  # trap 25
+def test_one_loss_makes_one_reconnect_whatever_else_is_told_about_it() -> None:
     bench = Bench()
     bench.live()
     bench.get(Goodbye(code=4001, after=1000))
@@ -176,7 +176,7 @@ def test_one_loss_makes_one_reconnect_whatever_else_is_told_about_it() -> None: 
     assert bench.later(3.0).all(Open) == []
 
 
-def test_a_token_fetched_for_an_older_connection_changes_nothing() -> None:  # trap 25
+def test_a_token_fetched_for_an_older_connection_changes_nothing() -> None:
     bench = Bench()
     bench.live()
     number = bench.get(Expiring(60)).only(FetchToken).number
@@ -186,7 +186,7 @@ def test_a_token_fetched_for_an_older_connection_changes_nothing() -> None:  # t
     assert bench.core.state == "waiting"
 
 
-def test_a_late_token_neither_opens_a_second_socket_nor_is_used() -> None:  # trap 25
+def test_a_late_token_neither_opens_a_second_socket_nor_is_used() -> None:
     bench = Bench()
     bench.live()
     late = bench.get(Expiring(60)).only(FetchToken).number
@@ -197,7 +197,7 @@ def test_a_late_token_neither_opens_a_second_socket_nor_is_used() -> None:  # tr
     assert bench.open().token == "t2"
 
 
-def test_an_ack_of_the_old_stream_does_not_count_for_the_same_sequence_of_the_new() -> None:  # trap 17
+def test_an_ack_of_the_old_stream_does_not_count_for_the_same_sequence_of_the_new() -> None:
     bench = Bench()
     bench.live(event(20))
     old = bench.core.epoch
@@ -211,7 +211,7 @@ def test_an_ack_of_the_old_stream_does_not_count_for_the_same_sequence_of_the_ne
     assert bench.core.position == Position(B, 20)
 
 
-def test_a_pattern_added_while_the_token_is_fetched_is_in_the_first_frame() -> None:  # trap 26
+def test_a_pattern_added_while_the_token_is_fetched_is_in_the_first_frame() -> None:
     bench = Bench("orders.>")
     fetch = bench.out
     assert bench.do(bench.core.subscribe(2, ("stock.>",), bench.now)).out == []
@@ -220,7 +220,7 @@ def test_a_pattern_added_while_the_token_is_fetched_is_in_the_first_frame() -> N
     assert bench.open().subscribe == ("orders.>", "stock.>")
 
 
-def test_a_pattern_added_or_given_up_before_the_welcome_is_told_after_it() -> None:  # trap 26
+def test_a_pattern_added_or_given_up_before_the_welcome_is_told_after_it() -> None:
     bench = Bench("orders.>")
     bench.get_token().open()
     assert bench.do(bench.core.subscribe(2, ("stock.>",), bench.now)).out == []
@@ -229,7 +229,7 @@ def test_a_pattern_added_or_given_up_before_the_welcome_is_told_after_it() -> No
     assert bench.sent() == [Subscribe("1", ("stock.>",)), Unsubscribe("2", ("orders.>",))]
 
 
-def test_a_fixed_token_that_was_refused_or_ended_stops_the_client() -> None:  # trap 27
+def test_a_fixed_token_that_was_refused_or_ended_stops_the_client() -> None:
     for code in (4501, 4004):
         bench = Bench(renewable=False)
         bench.live()
@@ -237,7 +237,7 @@ def test_a_fixed_token_that_was_refused_or_ended_stops_the_client() -> None:  # 
         assert bench.core.due == float("inf")
 
 
-def test_a_refused_token_is_replaced_once_then_the_client_stops() -> None:  # PROTOCOL 3, 4501
+def test_a_refused_token_is_replaced_once_then_the_client_stops() -> None:  # P6.7
     bench = Bench()
     bench.get_token().open()
     bench.cut(4501).wait_for(FetchToken).get_token("t2")
@@ -245,7 +245,7 @@ def test_a_refused_token_is_replaced_once_then_the_client_stops() -> None:  # PR
     assert bench.cut(4501).only(Stop) == Stop("unauthorized", 4501)
 
 
-def test_a_refusal_after_opening_waits_longer_and_longer() -> None:  # trap 28
+def test_a_refusal_after_opening_waits_longer_and_longer() -> None:
     bench = Bench(draw=0.5)
     bench.get_token().open()
     waits = []
@@ -256,7 +256,7 @@ def test_a_refusal_after_opening_waits_longer_and_longer() -> None:  # trap 28
     assert [round(wait, 3) for wait in waits] == [0.75, 1.0, 1.5, 2.5, 4.5, 8.5, 10.5, 10.5, 10.5]
 
 
-def test_live_for_less_than_ten_seconds_does_not_reset_the_backoff() -> None:  # trap 29
+def test_live_for_less_than_ten_seconds_does_not_reset_the_backoff() -> None:
     bench = Bench(draw=0.5)
     bench.live()
     waits = []
@@ -270,7 +270,7 @@ def test_live_for_less_than_ten_seconds_does_not_reset_the_backoff() -> None:  #
     assert round(bench.core.due - bench.now, 3) == 0.125, "after 10 s of live it is at once again"
 
 
-def test_the_first_retry_is_spread_too() -> None:  # trap 30
+def test_the_first_retry_is_spread_too() -> None:
     waits = []
     for draw in (0.0, 0.25, 0.99):
         bench = Bench(draw=draw)
@@ -279,7 +279,7 @@ def test_the_first_retry_is_spread_too() -> None:  # trap 30
     assert waits == [0.0, 0.062, 0.248]
 
 
-def test_a_timer_that_was_slept_through_asks_before_it_judges() -> None:  # trap 31
+def test_a_timer_that_was_slept_through_asks_before_it_judges() -> None:
     bench = Bench()
     bench.live()
     bench.later(3600)
@@ -290,7 +290,7 @@ def test_a_timer_that_was_slept_through_asks_before_it_judges() -> None:  # trap
     assert bench.core.state == "live"
 
 
-def test_a_silent_link_is_asked_then_left_and_reconnected() -> None:  # traps 33, 36
+def test_a_silent_link_is_asked_then_left_and_reconnected() -> None:
     bench = Bench()
     bench.live()
     bench.later(0.25)
@@ -311,7 +311,7 @@ def test_a_pong_keeps_a_quiet_link() -> None:
     assert bench.core.state == "live"
 
 
-def test_the_watch_over_a_link_ends_with_it() -> None:  # trap 32
+def test_the_watch_over_a_link_ends_with_it() -> None:
     bench = Bench()
     bench.live().cut().wait_for(Open).open()
     bench.get(welcome(), Live(10))
@@ -321,7 +321,7 @@ def test_the_watch_over_a_link_ends_with_it() -> None:  # trap 32
     assert bench.now - second == 29.0
 
 
-def test_steps_of_connecting_do_not_hang() -> None:  # trap 35
+def test_steps_of_connecting_do_not_hang() -> None:
     bench = Bench()
     assert bench.later(16).all(Drop), "the token did not come"
     bench.wait_for(FetchToken).get_token()
@@ -330,7 +330,7 @@ def test_steps_of_connecting_do_not_hang() -> None:  # trap 35
     assert bench.later(16).all(Drop), "the welcome did not come"
 
 
-def test_patterns_are_announced_once_however_often_live_is_told() -> None:  # trap 40
+def test_patterns_are_announced_once_however_often_live_is_told() -> None:
     bench = Bench()
     bench.live()
     bench.get(event(20, replay=True), Live(20))
@@ -338,7 +338,7 @@ def test_patterns_are_announced_once_however_often_live_is_told() -> None:  # tr
     assert bench.sent() == []
 
 
-def test_a_gap_does_not_block_what_follows() -> None:  # trap 41
+def test_a_gap_does_not_block_what_follows() -> None:
     bench = Bench()
     bench.live()
     bench.get(GapFrame(after=10, before=15, reason="deleted"), event(16))
@@ -457,7 +457,7 @@ def test_a_wrong_clock_does_not_ask_for_tokens_in_a_loop() -> None:
         assert bench.later(5.0).all(FetchToken) == []
 
 
-def test_a_token_that_ended_is_replaced_and_the_session_resumed() -> None:  # PROTOCOL 3, 4004
+def test_a_token_that_ended_is_replaced_and_the_session_resumed() -> None:  # P6.7
     bench = Bench()
     bench.live().cut(4004)
     bench.wait_for(FetchToken).get_token("t2")
@@ -472,7 +472,7 @@ def test_a_token_of_another_user_stops_the_client() -> None:
     assert bench.do(bench.core.token_fetched(number, "t2", "other", bench.now)).only(Stop).kind == "user_changed"
 
 
-def test_codes_that_must_not_come_back_stop_the_client() -> None:  # PROTOCOL 3
+def test_codes_that_must_not_come_back_stop_the_client() -> None:  # P3.1
     kinds = {4503: "forbidden", 4509: "taken_over", 4510: "revoked", 4777: "refused"}
     for code, kind in kinds.items():
         bench = Bench()
@@ -484,7 +484,7 @@ def test_codes_that_must_not_come_back_stop_the_client() -> None:  # PROTOCOL 3
         assert bench.core.subscribe(9, ("x",), bench.now) == []
 
 
-def test_a_bug_is_retried_once_then_the_client_stops() -> None:  # PROTOCOL 3, 4400 and 4413
+def test_a_bug_is_retried_once_then_the_client_stops() -> None:  # P3.2, 4400 and 4413
     bench = Bench()
     bench.live().cut(4413)
     assert bench.core.state == "waiting"
@@ -539,7 +539,7 @@ def test_closing_stores_and_acknowledges_and_nothing_follows() -> None:
     assert bench.core.tick(bench.now + 100) == []
 
 
-def test_backoff_stays_under_its_cap_with_jitter_at_it() -> None:  # trap 30
+def test_backoff_stays_under_its_cap_with_jitter_at_it() -> None:
     backoff = Backoff()
     at_cap = {backoff.delay_s(1000, FixedRandom(draw)) for draw in (0.0, 0.1, 0.5, 0.9)}
     assert len(at_cap) == 4

@@ -1,4 +1,4 @@
-"""PROTOCOL 4.8: a pattern holds from its position on."""
+"""P4.8: a pattern holds from its position on."""
 
 import pytest
 

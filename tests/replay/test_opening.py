@@ -1,4 +1,4 @@
-"""PROTOCOL 4.3 and 4.8 case by case: where a session begins, and what is told as lost."""
+"""P4.3 and P4.8 case by case: where a session begins, and what is told as lost."""
 
 from collections.abc import Sequence
 

@@ -8,6 +8,8 @@ from tests.repo.sources import ROOT, files, name_of
 PROTOCOL = ROOT / "docs" / "protocol.md"
 CLAUSE = re.compile(r"^\*\*(P(\d+)\.(\d+))\*\* ", re.MULTILINE)
 CITATION = re.compile(r"\bP\d+\.\d+\b")
+SECURITY = ROOT / "docs" / "security.md"
+SECURITY_CITATION = re.compile(r"\bsecurity\.md (S\d+)\b")
 
 
 def clauses() -> list[str]:
@@ -23,6 +25,23 @@ def citations(*folders: str) -> dict[str, set[str]]:
             for cited in CITATION.findall(path.read_text(encoding="utf-8")):
                 found.setdefault(cited, set()).add(name_of(path))
     return found
+
+
+def security_clauses() -> list[str]:
+    """Return the ids of the clauses of the security page, in its order, then those of the token checks."""
+    text = SECURITY.read_text(encoding="utf-8")
+    return re.findall(r"^\*\*(S\d+)\*\* ", text, re.MULTILINE) + re.findall(r"^\| (J\d+) \|", text, re.MULTILINE)
+
+
+def security_citations() -> set[tuple[str, str]]:
+    """Return (file, clause) for each clause of the security page that a file cites, and the page's own."""
+    return {
+        (name_of(path), cited)
+        for path in files(".py", ".md")
+        for cited in (re.compile(r"\b(S\d+)\b") if path == SECURITY else SECURITY_CITATION).findall(
+            path.read_text(encoding="utf-8")
+        )
+    }
 
 
 def uncited() -> list[str]:

@@ -10,7 +10,17 @@ import msgspec
 
 from gateway.close_codes import REASONS
 from gateway.config import Config
-from tests.repo.pages import PROTOCOL, anchors, citations, clauses, links, resolves, uncited
+from tests.repo.pages import (
+    PROTOCOL,
+    anchors,
+    citations,
+    clauses,
+    links,
+    resolves,
+    security_citations,
+    security_clauses,
+    uncited,
+)
 from tests.repo.sources import ROOT, files, modules, name_of
 
 OPERATIONS = ROOT / "docs" / "operations.md"
@@ -155,6 +165,18 @@ def test_every_cited_clause_exists() -> None:
     cited = citations("security/", "mesh/", "replay/", "gateway/", "clients/", "tests/", "docs/", "examples/", "README")
     known = set(clauses())
     assert {clause: sorted(paths) for clause, paths in cited.items() if clause not in known} == {}
+
+
+def test_the_clauses_of_the_security_page_are_numbered_through() -> None:
+    ids = security_clauses()
+    assert ids == [f"S{n}" for n in range(1, len(ids) - 16)] + [f"J{n}" for n in range(1, 18)]
+    assert len(ids) > 40
+
+
+def test_every_cited_clause_of_the_security_page_exists() -> None:
+    known = set(security_clauses())
+    assert {(path, clause) for path, clause in security_citations() if clause not in known} == set()
+    assert ("gateway/jwks.py", "S8") in security_citations()
 
 
 def test_clauses_without_a_test_can_be_listed() -> None:

@@ -1,4 +1,4 @@
-"""Pure: what the end of a connection means for the session (PROTOCOL 3). Codes decide, never texts."""
+"""Pure: what the end of a connection means for the session (P3.1, P3.2). Codes decide, never texts."""
 
 from enum import Enum
 

@@ -93,7 +93,7 @@ class Connection:
                 self._dial.url,
                 ssl=tls,
                 subprotocols=[Subprotocol(SUBPROTOCOLS[self._codec.encoding])],
-                compression=None,  # PROTOCOL 1
+                compression=None,  # P1.5
                 max_size=self._dial.max_message_bytes,
                 open_timeout=OPEN_WITHIN_S,
                 ping_interval=None,  # the core watches the link

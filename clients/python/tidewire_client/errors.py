@@ -26,7 +26,7 @@ class ClientClosed(ClientError):  # noqa: N818 - says what is so
 
 
 class ClientStopped(ClientError):  # noqa: N818 - says what is so
-    """The session ended for good. ``code`` is the close code (PROTOCOL 3), or None when no close said so."""
+    """The session ended for good. ``code`` is the close code (P3.2), or None when no close said so."""
 
     def __init__(self, text: str, code: int | None = None) -> None:
         super().__init__(text)

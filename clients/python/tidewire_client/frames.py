@@ -1,4 +1,4 @@
-"""Pure: the frames of the session protocol, version 1 (PROTOCOL 1 and 2), and their two encodings.
+"""Pure: the frames of the session protocol, version 1 (docs/protocol.md, sections 1 and 2), and their two encodings.
 
 Unknown fields and frames of unknown type are ignored, so that a gateway may be newer than its clients. A frame that is
 known and wrong is a bug of one side: ``BadFrame``.

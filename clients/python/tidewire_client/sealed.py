@@ -1,4 +1,4 @@
-"""Pure: puts sealed fields back into an event's data (PROTOCOL 5). Nothing that a sender writes makes it raise.
+"""Pure: puts sealed fields back into an event's data (P5.4 to P5.6). Nothing that a sender writes makes it raise.
 
 A class opens as a whole or stays shut with one named reason; the other classes and the clear part are not harmed.
 The reasons, in the order of the checks, so that every client names the same one:
