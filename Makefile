@@ -7,8 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 # Everything that decides what is installed. A stamp older than one of these installs again.
 WANTED := $(wildcard pyproject.toml clients/python/pyproject.toml constraints.txt)
 RUN := --editable . --editable 'clients/python[sealed]'
-# hatchling: a test builds the wheel without a build environment of its own, and so without the network.
-DEV := --editable '.[dev]' --editable 'clients/python[sealed]' hatchling
+DEV := --editable '.[dev]' --editable 'clients/python[sealed]'
 ARGS ?=
 
 .DEFAULT_GOAL := help

@@ -17,7 +17,7 @@ STOP_S = 40.0
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
-class Failed(Exception):  # noqa: N818  # what the run ends with
+class Failed(Exception):
     """A child said that something is wrong, or a step took too long."""
 
 

@@ -20,11 +20,11 @@ class Exit(IntEnum):
     """NATS or the gateway could not be reached: try again later."""
 
 
-class RefusedByGateway(TidewireError):  # noqa: N818  # named as what happened
+class RefusedByGateway(TidewireError):
     """The gateway said no to a command, for good: its token, its permission, its session."""
 
 
-class PlanRefused(TidewireError):  # noqa: N818  # named as what happened
+class PlanRefused(TidewireError):
     """What a configuration wants of a stream would lose events, or cannot be had: nothing was changed."""
 
 

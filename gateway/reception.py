@@ -41,7 +41,7 @@ CLAIM_TRIES = 60
 """How often a claim is tried when others claim the same session at the same moment."""
 
 
-class _Refusal(Exception):  # noqa: N818  # private, and ends in Reception.serve
+class _Refusal(Exception):
     """The connection is closed with this code."""
 
     def __init__(self, code: int, error: str = "") -> None:

@@ -31,7 +31,7 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]{0,4096}")
 
 
-class CannotPublish(TidewireError):  # noqa: N818  # named as what happened, like security.sealing.CannotSeal
+class CannotPublish(TidewireError):
     """The event can never be published as it is. The message says why, and holds nothing of the event's data."""
 
 

@@ -82,7 +82,7 @@ class JwksRefused(msgspec.Struct, frozen=True):
     message: str
 
 
-class _Problem(Exception):  # noqa: N818  (private, and ends in parse_jwks)
+class _Problem(Exception):
     """Carries the reason out of the reading of one key."""
 
 

@@ -24,7 +24,7 @@ _DATA_SUBJECT: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")  # the grammar of a t
 _PLACEHOLDER: Final = re.compile(r"\{[a-z][a-z0-9_]*\}")
 
 
-class CannotSeal(TidewireError):  # noqa: N818  (named as what happened, like its siblings)
+class CannotSeal(TidewireError):
     """The event cannot be sealed as declared, so it must not be published. The message holds no value."""
 
 

@@ -12,7 +12,7 @@ _BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 
 
-class NotStrict(ValueError):  # noqa: N818  (a refusal's name, as msgspec's and ours are)
+class NotStrict(ValueError):
     """The text is no strict JSON. The message is a fixed string: it never quotes the input."""
 
 

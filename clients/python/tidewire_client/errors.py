@@ -21,11 +21,11 @@ class ClientError(Exception):
     """The root of everything that this package raises on purpose."""
 
 
-class ClientClosed(ClientError):  # noqa: N818 - says what is so
+class ClientClosed(ClientError):
     """The client is closed, or was not opened with ``async with``."""
 
 
-class ClientStopped(ClientError):  # noqa: N818 - says what is so
+class ClientStopped(ClientError):
     """The session ended for good. ``code`` is the close code (P3.2), or None when no close said so."""
 
     def __init__(self, text: str, code: int | None = None) -> None:
@@ -77,15 +77,15 @@ class GatewayError(ClientError):
         self.retry = retry
 
 
-class Unreachable(ClientError):  # noqa: N818 - says what is so
+class Unreachable(ClientError):
     """The gateway could not be reached, or the connection broke. The client tries again."""
 
 
-class TokenUnavailable(ClientError):  # noqa: N818 - says what is so
+class TokenUnavailable(ClientError):
     """The token callable raised; its exception is the cause. The client asks again."""
 
 
-class StateUnavailable(ClientError):  # noqa: N818 - says what is so
+class StateUnavailable(ClientError):
     """The stored position could not be read or written. The gateway's own cursor still stands."""
 
 

@@ -14,7 +14,7 @@ Encoding = Literal["json", "msgpack"]
 SUBPROTOCOLS: dict[Encoding, str] = {"json": "tidewire.v1.json", "msgpack": "tidewire.v1.msgpack"}
 
 
-class BadFrame(Exception):  # noqa: N818 - says what is so
+class BadFrame(Exception):
     """A message that is not a frame or a batch of frames. The text is fixed and quotes nothing of the message."""
 
 

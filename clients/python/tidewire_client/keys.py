@@ -23,7 +23,7 @@ _KEY: Final = re.compile(r"[A-Za-z0-9_-]{43}")  # 32 bytes in base64url
 _NAMES: Final = ("kid", "tidewire_tenant", "tidewire_subject", "tidewire_class")
 
 
-class WrongKeyFile(ClientError):  # noqa: N818  (named as what is wrong, like its siblings)
+class WrongKeyFile(ClientError):
     """A key file is missing, wrong or readable by others. The message names the place and the remedy, and no key."""
 
 
