@@ -122,6 +122,8 @@ class Durable:
                         raise UpstreamUnavailable(f"stream {stream}: {found.description}")
                     return None
                 return found.seq
+            case catchup.AskFilter():
+                return await self._has_filter(filter_subjects(patterns))
             case catchup.Place(after, remake):
                 await self._place(after, patterns, remake=remake)
                 return None
@@ -131,6 +133,11 @@ class Durable:
                 except UpstreamUnavailable as error:
                     return catchup.Pulled((), catchup.UNANSWERED, str(error))
                 return catchup.Pulled(pulled.deliveries, pulled.status, pulled.description)
+
+    async def _has_filter(self, filters: list[str]) -> bool:
+        name = f"{self._shared.stream}.{self._key}"
+        info = await self._shared.api.call("CONSUMER.INFO", name, None, ConsumerInfo)
+        return not isinstance(info, ApiError) and info.config.get("filter_subjects") == filters
 
     async def _place(self, after: int, patterns: list[str], *, remake: bool) -> None:
         if remake:

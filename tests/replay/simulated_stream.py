@@ -30,6 +30,9 @@ class Simulation:
         self.replica_last = 0
         self.stands: list[tuple[int, int]] = []  # the consumer's position and deliveries, now and before; empty: gone
         self.is_anew = False
+        self.filter = self.patterns
+        self.parks_left = 1
+        """One other gateway may still park the session."""
         self.floor = self.head = 0
         self.faults_left = random.choice([0, 5, 40, 150])
         self._publish(random.randint(2, 60))
@@ -90,8 +93,10 @@ class Simulation:
             case catchup.AskNext(seq, pattern):
                 stored = range(max(seq, 1), self.leader_last + 1)
                 return next((s for s in stored if s not in self.gone and _matches(pattern, self.published[s])), None)
+            case catchup.AskFilter():
+                return self.filter == self.patterns
             case catchup.Place(after):
-                self.stands, self.is_anew = [(after, 0)], False
+                self.stands, self.is_anew, self.filter = [(after, 0)], False, self.patterns
                 return None
             case catchup.Pull(batch, max_bytes):
                 return self._pull(batch, max_bytes)
@@ -103,7 +108,7 @@ class Simulation:
         deliveries: list[Delivery] = []
         used = 0
         for seq in range(consumer + 1, self.replica_last + 1):
-            if seq in self.gone or not self._matches(self.published[seq]):
+            if seq in self.gone or not any(_matches(pattern, self.published[seq]) for pattern in self.filter):
                 continue
             event = StoredEvent(seq, self.published[seq], 0, b"")
             used += event.size_bytes
@@ -145,6 +150,10 @@ class Simulation:
         if self.stands and self._is_fault(0.05):  # its newest state was lost: it delivers again
             del self.stands[random.randint(1, len(self.stands)) :]
             self.is_anew = True
+        if self.stands and self.parks_left and self._is_fault(0.1):  # another gateway parks the session
+            self.parks_left -= 1
+            self.filter = random.choice([self.patterns, self.patterns[-1:]])
+            self.stands, self.is_anew = [(random.randint(0, self.last_seq), 0)], True
         if self.stands and self._is_fault(0.03):  # all of it was
             self.stands, self.is_anew = [(0, 0)], True
         if random.random() < 0.3:
