@@ -158,7 +158,10 @@ class Connection:
             log.warning("a cursor could not be stored at the end", extra={"durable": self.key, "error": str(error)})
         self.house.cursors.drop(self.cursor)
         if not self.cursor.is_lost:
-            self.house.parking.park_later(self.key, self.durable, self.session.through, self.session.interest)
+            session, cursor = self.session, self.cursor
+            self.house.parking.park_later(
+                self.key, self.durable, session.through, session.interest, lambda: self.house.cursors.holds(cursor)
+            )
 
     def _perform(self, effect: Effect) -> None:
         match effect:

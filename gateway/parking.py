@@ -47,10 +47,20 @@ class Parking:
         patterns = Interest(interest.since)
         self._put(key, lambda: durable.make(patterns), 0.0, TRIES)
 
-    def park_later(self, key: str, durable: Durable, through: int, interest: Interest) -> None:
-        """Place the durable behind ``through`` once the client has stayed away for ``park_after_s``."""
+    def park_later(
+        self, key: str, durable: Durable, through: int, interest: Interest, is_ours: Callable[[], Awaitable[bool]]
+    ) -> None:
+        """Place the durable behind ``through`` once the client has stayed away for ``park_after_s``.
+
+        ``is_ours`` is asked just before: a session that has gone on elsewhere is parked by whoever serves it last.
+        """
         patterns = Interest(interest.since)
-        self._put(key, lambda: durable.park(through, patterns), self._park_after_s, TRIES)
+
+        async def park() -> None:
+            if await is_ours():
+                await durable.park(through, patterns)
+
+        self._put(key, park, self._park_after_s, TRIES)
 
     def cancel(self, key: str) -> None:
         """The client is back."""

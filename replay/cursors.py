@@ -127,6 +127,11 @@ class Cursors:
             self._remember(cursor.key, Known(record, revision))
             return True
 
+    async def holds(self, cursor: Cursor) -> bool:
+        """Whether the cursor's last write is still the newest, as far as the replica that answers knows."""
+        entry = await self._bucket.get(cursor.key)
+        return entry is not None and entry.revision == cursor.revision
+
     async def run(self) -> None:
         """Write what is due, for ever. What cannot be written now stays due."""
         while True:
