@@ -34,7 +34,7 @@ from tidewire_client.keys import DeviceKey
 from tests.client.scripted_server import STREAM, Gateway, Peer, event, live, scripted_gateway, welcome
 from tests.until import until
 
-SWIFT = Backoff(base_s=0.01, max_s=0.05, quick_s=0.01)
+SWIFT = Backoff(least_s=0.01, max_s=0.05, quick_s=0.01)
 
 
 @pytest.fixture

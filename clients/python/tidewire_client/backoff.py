@@ -12,7 +12,7 @@ import msgspec
 class Backoff(msgspec.Struct, frozen=True, kw_only=True):
     """The limits of waiting, in seconds."""
 
-    base_s: float = 0.5
+    least_s: float = 0.5
     """The least wait after a failure, and the first step of the growth."""
     max_s: float = 20.0
     """The most: growth and jitter stay at or under it."""
@@ -20,9 +20,9 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True):
     """The most before the first reconnect of a connection that had been live; spreads a crowd a little."""
 
     def delay_s(self, attempt: int, random: Random) -> float:
-        """The wait before try ``attempt`` (0 for the first): min(max, base + random(0, min(max, base * 2^attempt)))."""
-        span = min(self.max_s, self.base_s * 2.0 ** min(attempt, 32))
-        return min(self.max_s, self.base_s + random.random() * span)
+        """The wait before try ``attempt``, from 0: min(max, least + random(0, min(max, least * 2^attempt)))."""
+        span = min(self.max_s, self.least_s * 2.0 ** min(attempt, 32))
+        return min(self.max_s, self.least_s + random.random() * span)
 
     def quick_delay_s(self, random: Random) -> float:
         """The wait before the first reconnect after a good connection: 0 to ``quick_s``."""
