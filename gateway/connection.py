@@ -58,6 +58,8 @@ class Connection:
         durable: Durable,
     ) -> None:
         self.house = house
+        self.exchange = house.exchange
+        """Of the stream that the session was opened on: another one may have taken its place."""
         self.key = key
         self.owner = owner
         self.session = session
@@ -99,8 +101,30 @@ class Connection:
         """Register, welcome, replay: one step of the loop."""
         self.is_attached = True
         self.held = dict.fromkeys(self.session.interest.since)
-        self.house.exchange.attach(self)
+        self.exchange.attach(self)
         self.perform(self.session.start())
+
+    def guarded(self, step: Callable[[], None]) -> None:
+        """Run a step of this session; a bug in it ends this connection and no other."""
+        try:
+            step()
+        except Exception:  # noqa: BLE001  # the top of whatever runs: a callback of the loop, a task, the feed
+            self.fail()
+
+    def fail(self) -> None:
+        """A bug was met while this session was served: log it, close with 1011. Call where it was caught."""
+        log.exception("a session failed", extra={"durable": self.key, "code": close_codes.INTERNAL})
+        self.session.end()
+        self._shut(close_codes.INTERNAL)
+
+    def tick(self, now_s: float, unix_s: float) -> None:
+        """The session's time has come."""
+        self.perform(self.session.tick(now_s, unix_s))
+
+    def pump(self) -> None:
+        """Read on, if the socket still counts."""
+        if self.is_attached:
+            self.perform(self.session.pump())
 
     def receive(self, received: list[frames.Frame]) -> None:
         """Frames from the client, in order."""
@@ -115,7 +139,7 @@ class Connection:
         for effect in effects:
             self._perform(effect)
         if self.is_attached:
-            self.house.exchange.touch(self)
+            self.exchange.touch(self)
             self.flush(time.time())
 
     def close(self, code: int, after_ms: int | None = None) -> None:
@@ -143,7 +167,7 @@ class Connection:
     async def ended(self) -> None:
         """The socket is gone: store where the session stands, and park it."""
         self.session.end()
-        self.house.exchange.detach(self)
+        self.exchange.detach(self)
         self.house.metrics.events_sent += self.session.events_sent
         self.house.metrics.events_replayed += self.session.events_replayed
         for task in list(self._tasks):
@@ -172,22 +196,18 @@ class Connection:
                 self._spawn(self._save_then_reply(reply))
             case Hold(pattern):
                 self.held[pattern] = None
-                self.house.exchange.hub.hold(pattern, self)
+                self.exchange.hub.hold(pattern, self)
             case Release(pattern):
                 del self.held[pattern]
-                self.house.exchange.hub.release(pattern, self)
+                self.exchange.hub.release(pattern, self)
             case ReadDurable():
                 self.house.replays.ask(self, effect)
             case VerifyToken(token, id_):
                 self._refresh(token, id_)
             case PumpAgain():
-                asyncio.get_running_loop().call_soon(self._pump)
+                asyncio.get_running_loop().call_soon(self.guarded, self.pump)
             case Close(code):
                 self._close(code)
-
-    def _pump(self) -> None:
-        if self.is_attached:
-            self.perform(self.session.pump())
 
     def replayed(self, result: Read | Failed) -> None:
         """The durable's answer."""
@@ -220,9 +240,12 @@ class Connection:
                 return
 
     def _close(self, code: int) -> None:
+        self.flush(time.time())
+        self._shut(code)
+
+    def _shut(self, code: int) -> None:
         self.closed_with = code
         self.house.metrics.closes[code] += 1
-        self.flush(time.time())
         task = asyncio.create_task(self._close_socket(code))  # outlives the session's other tasks
         self.house.keep(task)
 
@@ -251,8 +274,7 @@ class Connection:
                 return
         self._is_draining = False
         self.session.set_blocked(is_blocked=False)
-        if self.is_attached:
-            self.perform(self.session.pump())
+        self.guarded(self.pump)
 
     def _lost(self, ended: bool) -> None:  # noqa: FBT001  # called by Cursors
         self.close(close_codes.REVOKED if ended else close_codes.TAKEN_OVER)

@@ -7,6 +7,7 @@ no gap in which something could be missed.
 import asyncio
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.hub import Hub
@@ -50,8 +51,11 @@ class Exchange:
         self.events_in += 1
         self.recent.append(event)
         for connection in self.hub.match(event.subject):
-            if connection.session.offer(event):
-                self._dirty[connection] = None
+            try:
+                if connection.session.offer(event):
+                    self._dirty[connection] = None
+            except Exception:  # noqa: BLE001  # a bug in one session must not cost the others this event
+                connection.fail()
         self._flush_soon()
 
     def hole(self, hole: Hole) -> None:
@@ -60,7 +64,7 @@ class Exchange:
         log.warning("hole in the stream", extra={"after": hole.after, "before": hole.before, "reason": hole.reason})
         self.recent.skip(hole)
         for connection in self.by_key.values():
-            connection.session.skip(hole)
+            connection.guarded(partial(connection.session.skip, hole))
             self._dirty[connection] = None
         self._flush_soon()
 
@@ -100,7 +104,7 @@ class Exchange:
             await asyncio.sleep(TICK_S)
             now_s, unix_s = self._loop.time(), time.time()
             for connection in self.timers.due(now_s):
-                connection.perform(connection.session.tick(now_s, unix_s))
+                connection.guarded(partial(connection.tick, now_s, unix_s))
             if now_s - refreshed_s >= REFRESH_S:
                 refreshed_s = now_s
                 self._refresh_cursors()
@@ -126,8 +130,8 @@ class Exchange:
         dirty, self._dirty = self._dirty, {}
         unix_s = time.time()
         for connection in dirty:
-            connection.flush(unix_s)
+            connection.guarded(partial(connection.flush, unix_s))
         if self._behind:
             behind, self._behind = self._behind, {}
             for connection in behind:
-                connection.perform(connection.session.pump())
+                connection.guarded(connection.pump)

@@ -85,8 +85,7 @@ class Reception:
             await self._frames(connection, socket, encoding)
         except _Refusal as refusal:
             await self._refuse(socket, encoding, refusal)
-        except AssertionError:
-            # a bug: this connection ends, the others live on
+        except Exception:  # the top of a socket's task; a bug ends this connection, the others live on
             log.exception("a session failed", extra={"code": close_codes.INTERNAL})
             house.metrics.closes[close_codes.INTERNAL] += 1
             await self._close(socket, transport, close_codes.INTERNAL)

@@ -1,6 +1,7 @@
 """Shell: reads of durables on behalf of sessions, as many at once as admission grants."""
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.effects import ReadDurable
@@ -35,7 +36,7 @@ class Replays:
         result: Read | Failed = Failed("the connection has gone")
         try:
             if connection.is_attached:
-                recent, session = house.exchange.recent, connection.session
+                recent, session = connection.exchange.recent, connection.session
                 result = await connection.durable.read(
                     effect.after,
                     session.interest,
@@ -49,7 +50,7 @@ class Replays:
                 self._start(granted)
         if isinstance(result, Read):
             self.events += len(result.events)
-        connection.replayed(result)
+        connection.guarded(partial(connection.replayed, result))
 
     def leave(self, connection: "Connection") -> None:
         """The connection has gone: its place in the queue is free."""

@@ -65,6 +65,7 @@ class Feed:
         self._wake = asyncio.Event()
         self._room = 0
         self._broken = ""
+        self._failure: Exception | None = None
         self._made = 0
         self._pulls = 0
         self._consumer = b""
@@ -189,6 +190,8 @@ class Feed:
                 async with asyncio.timeout(settings.heartbeat_s):
                     await self._wake.wait()
             now_s = loop.time()
+            if self._failure is not None:
+                raise self._failure
             if self._broken:
                 return
             if not self._link.is_up:
@@ -259,13 +262,18 @@ class Feed:
                 self._broken = "delivery missing"
                 self._wake.set()
             return
-        if judged is not None:
-            self._hole(judged)
         if event.damaged or not is_well_formed(headers):
             self.damaged += 1
             log.warning("event with a damaged subject or header block", extra={"seq": event.seq})
         self.pending = delivery.pending
-        self._deliver(event)
+        try:
+            if judged is not None:
+                self._hole(judged)
+            self._deliver(event)
+        except Exception as error:  # noqa: BLE001  # the read loop would swallow it, and the event with it
+            self._failure, self._broken = error, "the receiver failed"
+            self._wake.set()
+            return
         self._reached()
         if self._room < self._settings.batch // 2:
             self._wake.set()
