@@ -251,6 +251,7 @@ async def test_published_events_and_sessions_are_shown_and_ended_by_command(tmp_
         [ended] = await tidewire(running, "sessions", "end", shown["key"])
         assert ended["ended"] is True
         assert await tidewire(running, "sessions", "list") == []
+        assert {line["step"] for line in await tidewire(running, "provision", "--apply")} == {"keep"}
         await publish(running, "o2")
         async with running.client("phone") as client:
             live = asyncio.create_task(take(client, 1))
