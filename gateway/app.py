@@ -47,6 +47,7 @@ RUNNER_SETTINGS: dict[str, Any] = {
     "max_line_size": 4_096,
     "max_field_size": 4_096,
     "lingering_time": 1.0,
+    "shutdown_timeout": 1.0,  # for sockets that have said nothing yet; the others are closed by the drain
     "handle_signals": False,
 }
 """aiohttp's limits (docs/security.md S18); its defaults let a silent request head sit for an hour."""
