@@ -138,7 +138,7 @@ def test_a_position_ahead_of_the_feed_waits_for_it() -> None:
 
 def test_a_pattern_ahead_of_the_feed_waits_for_it_too() -> None:
     driven = DrivenSession(position=10, floor=10, patterns={"a.>": 12})
-    driven.session.start()
+    assert driven.session.start() == []
     driven.publish("a.b", "a.b")
     driven.session.pump()
     driven.publish("a.b")
