@@ -167,12 +167,17 @@ class Connection:
     async def ended(self) -> None:
         """The socket is gone: store where the session stands, and park it."""
         self.session.end()
+        parking = asyncio.create_task(self._store_and_park(), name="park")
+        self.house.keep(parking)  # before the exchange may look empty: a drain waits for it
         self.exchange.detach(self)
         self.house.metrics.events_sent += self.session.events_sent
         self.house.metrics.events_replayed += self.session.events_replayed
         for task in list(self._tasks):
             task.cancel()
         self.house.replays.leave(self)
+        await asyncio.shield(parking)
+
+    async def _store_and_park(self) -> None:
         if self.cursor.is_lost:
             return
         try:
