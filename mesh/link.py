@@ -27,6 +27,7 @@ from typing import Any, Self
 import msgspec
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
+from nats.errors import NoServersError
 
 from security.errors import UpstreamUnavailable
 from security.secret import Secret
@@ -250,14 +251,18 @@ class Link:
         except (NatsError, OSError) as error:
             raise UpstreamUnavailable(f"subscribe: {type(error).__name__}") from error
 
+    async def _subscribe_missing(self, client: _Client) -> None:
+        while missing := self._taps.keys() - self._subscriptions.keys():
+            await self._subscribe(client, missing.pop())
+
     async def _supervise(self) -> None:
         failures = 0
         for server in itertools.cycle(self.settings.servers):
             try:
                 await self._connect(server)
-            except (NatsError, OSError, TimeoutError, ValueError, UpstreamUnavailable) as error:
+            except Exception as error:  # noqa: BLE001  # the top of this task: no odd server may end the trying
                 failures += 1
-                self.last_error = type(error).__name__
+                self._note(error)
                 log.warning("NATS connection failed", extra={"server": server, "error": self.last_error})
                 await self._drop()
                 longest = min(self.settings.backoff_max_s, 0.1 * 2 ** min(failures, 10))
@@ -293,9 +298,9 @@ class Link:
                 error_cb=self._on_error,
                 closed_cb=self._on_closed,
             )
-            for subject in list(self._taps):
-                await self._subscribe(client, subject)
+            await self._subscribe_missing(client)
             await self._ping(client)
+            await self._subscribe_missing(client)  # taps that were made while the server answered
         self.connects += 1
         log.info("NATS connection up", extra={"server": server, "connects": self.connects})
         self._up.set()
@@ -344,9 +349,17 @@ class Link:
             with contextlib.suppress(Exception):  # a dead client may fail anywhere while it closes
                 async with asyncio.timeout(2):
                     await client._close(Client.CLOSED, False)  # noqa: FBT003
+            _let_go(client)
+
+    def _note(self, error: Exception) -> None:
+        """Keep the kind of a failure; a wrong password is plain in the server's text alone."""
+        if "authorization violation" in str(error).lower():
+            self.last_error = "authorization violation: wrong user, password or credentials"
+        elif not isinstance(error, NoServersError):  # which follows the reason, and says less
+            self.last_error = type(error).__name__
 
     async def _on_error(self, error: Exception) -> None:
-        self.last_error = type(error).__name__
+        self._note(error)
         # nats-server's text for a refused subject names the subject and nothing else; a refusal shows nowhere but here
         log.warning(
             "NATS reported an error", extra={"error": str(error) if "ermission" in str(error) else self.last_error}
@@ -354,3 +367,14 @@ class Link:
 
     async def _on_closed(self) -> None:
         self._lost.set()
+
+
+def _let_go(client: _Client) -> None:
+    """End what nats-py's close leaves when the peer takes no more bytes: the socket, and publishes that wait for it."""
+    writer = getattr(client._transport, "_io_writer", None)
+    if writer is not None:
+        writer.transport.abort()
+    while client._flush_queue is not None and not client._flush_queue.empty():
+        flushed = client._flush_queue.get_nowait()
+        if not flushed.done():
+            flushed.set_result(None)
