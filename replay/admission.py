@@ -38,20 +38,17 @@ class Admission(Generic[W]):
         self._waiting.pop(who, None)
 
     def give_back(self, tenant: str) -> list[W]:
-        """End a turn; returns those whose turn it is now (their turns are granted)."""
+        """End a turn; returns whose turn it is now, at most one: of those who wait nobody was admitted before."""
         assert self._running[tenant] > 0, "only a granted turn ends"
         self._running[tenant] -= 1
         if not self._running[tenant]:
             del self._running[tenant]
-        granted: list[W] = []
-        for who, waiting_tenant in list(self._waiting.items()):
-            if self.running >= self._most:
-                break
+        for who, waiting_tenant in self._waiting.items():
             if self._admits(waiting_tenant):
                 del self._waiting[who]
                 self._running[waiting_tenant] += 1
-                granted.append(who)
-        return granted
+                return [who]
+        return []
 
     def _admits(self, tenant: str) -> bool:
         return self.running < self._most and self._running[tenant] < self._most_per_tenant
