@@ -121,14 +121,15 @@ def tables(results: Results) -> str:
             f"{row.rss_kb:.1f}" if row.rss_kb else "",
         ]
         for row in rows
-        if row.sessions and not row.events
+        if row.sessions
     ]
+    # a replay is whole here: token, claim on the session and what was missed
     return "\n\n".join(
         [
             "\n".join(f"- {line}" for line in head),
             "CPU per delivered event:",
             _table(["case", "way", "events", "server us", "nats us", "events/s", "p50 / p99 ms"], each),
-            "Per session:",
+            "Per session, all included:",
             _table(["case", "way", "sessions", "server ms", "nats ms", "RSS KiB"], opened),
             _notes(rows),
         ]
