@@ -71,6 +71,8 @@ def read_delivery(subject: bytes, reply: bytes, payload: bytes, header_block: by
         seq, consumer_seq, time_ns, pending = (int(token) for token in tokens[first + 3 : first + 7])
     except ValueError:
         return None
+    if seq < 1 or consumer_seq < 1:
+        return None
     try:
         text, damaged = subject.decode(), False
     except UnicodeDecodeError:
@@ -120,6 +122,6 @@ def status_of(header_block: bytes) -> tuple[int, str]:
     """Code and description of a status message's first line, 0 and empty when there is none."""
     line = header_block.partition(b"\r\n")[0]
     parts = line.decode(errors="replace").split(" ", 2)
-    if len(parts) < 2 or not parts[1].isascii() or not parts[1].isdigit():
+    if len(parts) < 2 or len(parts[1]) != 3 or not parts[1].isascii() or not parts[1].isdigit():
         return 0, ""
     return int(parts[1]), parts[2] if len(parts) > 2 else ""
