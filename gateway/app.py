@@ -18,27 +18,32 @@ from gateway.config import Config
 from gateway.doorkeeper import Doorkeeper
 from gateway.exchange import Exchange
 from gateway.house import House
+from gateway.leak_guard import LeakGuard
 from gateway.listener import Listener
 from gateway.metrics import Metrics
 from gateway.nats_link import link_settings
 from gateway.reception import CLAIMED_SUBJECT
 from gateway.server import Server
+from gateway.settings import policy, topology
 from mesh.api import Api, StreamInfo
 from mesh.contiguity import Hole
 from mesh.event import StoredEvent
 from mesh.feed import Feed, FeedSettings
 from mesh.kv import Bucket
 from mesh.link import Link
+from mesh.provision import verify
 from mesh.pull import Puller
 from replay.cursors import Cursors
 from replay.durable import Durables
 from replay.recent import BYTES_FACTOR, EVENT_OVERHEAD_BYTES, RecentWindow
-from security.errors import ConfigurationError, StreamReplaced
+from security.errors import ConfigurationError, LimitReached, StreamReplaced, UpstreamUnavailable
 from security.tls import ServerTls
 
 log = logging.getLogger(__name__)
 
 HEAD_S = 10.0
+DEAD_LETTER_SUBJECT = "tidewire.deadletter.clear"
+"""Core NATS subject that hears of withheld events."""
 CERTIFICATE_LOOK_S = 5.0
 """How often the certificate files are looked at, in seconds."""
 RUNNER_SETTINGS: dict[str, Any] = {
@@ -104,6 +109,7 @@ async def run(
                 ("certificate", _watch_certificate(tls)),
             )
         ]
+        house.keep(asyncio.create_task(_compare_topology(house), name="topology"))
         log.info("gateway listens", extra={"host": host, "port": port, "worker": worker})
         if opened is not None:
             opened(house)
@@ -157,6 +163,18 @@ async def _serve_operations(stack: contextlib.AsyncExitStack, house: House, serv
         raise ConfigurationError(f"metrics.port: {metrics.host}:{port} cannot be taken ({error.strerror})") from error
 
 
+async def _compare_topology(house: House) -> None:
+    """Say once at the start when streams and buckets are not what the configuration wants; change nothing."""
+    try:
+        await house.link.wait_up(3_600)
+        difference = await verify(house.api, topology(house.config))
+    except (UpstreamUnavailable, LimitReached) as error:
+        log.warning("the streams could not be compared with the configuration", extra={"error": str(error)})
+        return
+    if not difference.is_done:
+        log.warning("streams differ from the configuration: see tidewire provision", extra={"error": difference.text()})
+
+
 async def _watch_certificate(tls: ServerTls | None) -> None:
     """Take a renewed certificate for new sockets; those that are open keep theirs."""
     while True:
@@ -193,6 +211,7 @@ class _Reading:
         self._house = house
         self._exchange: Exchange | None = None
         self._clock: asyncio.Task[None] | None = None
+        self._guard = LeakGuard(policy(house.config))
         self.feed = Feed(
             house.link,
             house.api,
@@ -206,13 +225,26 @@ class _Reading:
         config = self._house.config
         first = _first_to_read(info, config)
         recent = RecentWindow(first - 1, bytes_most=config.recent.recent_bytes, events_most=config.recent.recent_events)
-        self._exchange = self._house.open_exchange = Exchange(recent, self.feed.identity)
+        self._exchange = self._house.open_exchange = Exchange(recent, self.feed.identity, self._guard, self._leaked)
         self._clock = asyncio.create_task(self._exchange.run(), name="clock")
         return first
 
     def end(self) -> None:
         if self._clock is not None:
             self._clock.cancel()
+
+    def _leaked(self, event: StoredEvent, pointers: list[str]) -> None:
+        """Say that an event was withheld: where, never what. Once for each gateway that reads it as it comes."""
+        log.error("an event holds in clear what must be sealed", extra={"seq": event.seq, "subject": event.subject})
+        if self.feed.caught_up.is_set():
+            letter = {"stream": self.feed.identity, "seq": event.seq, "subject": event.subject, "pointers": pointers}
+            self._house.keep(
+                asyncio.create_task(self._send_dead_letter(msgspec.json.encode(letter)), name="dead letter")
+            )
+
+    async def _send_dead_letter(self, letter: bytes) -> None:
+        with contextlib.suppress(UpstreamUnavailable):
+            await self._house.link.publish(DEAD_LETTER_SUBJECT, letter)
 
     def _deliver(self, event: StoredEvent) -> None:
         assert self._exchange is not None, "the feed begins before it delivers"

@@ -94,6 +94,7 @@ class Connection:
             owner=self.owner,
             claim=self.cursor.claim,
             gateway="" if session.phase is Phase.ENDED else self.house.name,
+            untold=session.untold,
             saved_s=int(time.time()),
         )
 

@@ -23,7 +23,7 @@ _JSON_REPLAY = _JSON_START + b'"replay":true,'
 _TYPE = msgspec.msgpack.encode("type") + msgspec.msgpack.encode("event")
 _MSGPACK_REPLAY = _TYPE + msgspec.msgpack.encode("replay") + b"\xc3"
 _ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_NOT_JSON = object()
+NOT_JSON = object()
 
 
 def event_frame(event: StoredEvent, encoding: str, *, replay: bool) -> bytes:
@@ -46,13 +46,13 @@ def timestamp(time_ns: int) -> str:
 
 
 def read_payload(payload: bytes) -> Any:
-    """The payload's value, or ``_NOT_JSON``: strict, and read in full, since a client must be able to do the same."""
+    """The payload's value, or ``NOT_JSON``: strict, and read in full, since a client must be able to do the same."""
     if depth_exceeds(payload, DATA_DEPTH):
-        return _NOT_JSON
+        return NOT_JSON
     try:
         return msgspec.json.decode(payload)
     except _ERRORS:
-        return _NOT_JSON
+        return NOT_JSON
 
 
 def _envelope(event: StoredEvent) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def _envelope(event: StoredEvent) -> dict[str, Any]:
 
 def _encode_json(event: StoredEvent) -> bytes:
     start = msgspec.json.encode(_envelope(event))[:-1]
-    if read_payload(event.payload) is _NOT_JSON:
+    if read_payload(event.payload) is NOT_JSON:
         return start + b',"data_b64":"' + base64.b64encode(event.payload) + b'"}'
     return start + b',"data":' + event.payload + b"}"
 
@@ -85,6 +85,6 @@ def _encode_msgpack(event: StoredEvent) -> bytes:
     envelope = _envelope(event)
     value = read_payload(event.payload)
     try:
-        return msgspec.msgpack.encode(envelope | {"data": event.payload if value is _NOT_JSON else value})
+        return msgspec.msgpack.encode(envelope | {"data": event.payload if value is NOT_JSON else value})
     except OverflowError:  # an integer beyond 64 bits has no MessagePack form
         return msgspec.msgpack.encode(envelope | {"data": event.payload})

@@ -7,10 +7,12 @@ no gap in which something could be missed.
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.hub import Hub
+from gateway.leak_guard import LeakGuard
 from gateway.timers import Timers
 from mesh.contiguity import Hole
 from mesh.event import StoredEvent
@@ -30,8 +32,12 @@ REFRESH_S = 5.0
 class Exchange:
     """The recent window and everyone connected."""
 
-    def __init__(self, recent: RecentWindow, identity: str) -> None:
+    def __init__(
+        self, recent: RecentWindow, identity: str, guard: LeakGuard, leaked: Callable[[StoredEvent, list[str]], None]
+    ) -> None:
         self.recent = recent
+        self.guard = guard
+        self._leaked = leaked
         self.identity = identity
         self.hub: Hub[Connection] = Hub()
         self.by_key: dict[str, Connection] = {}
@@ -49,6 +55,9 @@ class Exchange:
     def deliver(self, event: StoredEvent) -> None:
         """The feed's next event: into the recent window and to every live session that matches."""
         self.events_in += 1
+        leaking = self.guard.look(event)
+        if leaking:
+            self._leaked(event, leaking)
         self.recent.append(event)
         for connection in self.hub.match(event.subject):
             try:

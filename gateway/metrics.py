@@ -84,6 +84,9 @@ class HouseCollector(Collector):
             return
         yield _counter("tidewire_events_in", "Events read from the stream", exchange.events_in)
         yield _counter("tidewire_events_damaged", "Events with a damaged subject or header block", feed.damaged)
+        yield _counter(
+            "tidewire_events_withheld", "Events withheld: in clear what must be sealed", exchange.guard.withheld
+        )
         yield _counter("tidewire_stream_holes", "Holes met in the stream", exchange.holes)
         yield _counter("tidewire_feed_restarts", "How often the feed was made again", feed.restarts)
         yield _gauge("tidewire_feed_position", "Newest sequence read", feed.head)

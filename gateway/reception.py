@@ -270,6 +270,7 @@ class Reception:
                 owner=owner,
                 claim=claim,
                 gateway=house.name,
+                untold=opening.gap,
                 saved_s=int(time.time()),
             )
             revision = await house.cursors.claim(key, record, known)

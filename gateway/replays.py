@@ -50,6 +50,8 @@ class Replays:
                 self._start(granted)
         if isinstance(result, Read):
             self.events += len(result.events)
+            for event in result.events:
+                connection.exchange.guard.look(event)
         connection.guarded(partial(connection.replayed, result))
 
     def leave(self, connection: "Connection") -> None:

@@ -41,6 +41,8 @@ from security.tokens import Claims
 
 CHUNK = 256
 """Most events that one session sends in one turn of the loop while it catches up."""
+HOLD_BACK_S = 0.25
+"""How long a lagging session with little room in its window waits for acks before its durable is read, in seconds."""
 READ_RETRY_S = (0.2, 5.0)
 """First and longest wait after a durable read failed, in seconds; doubled each time."""
 MESSAGE_OVERHEAD_BYTES = 256
@@ -99,6 +101,8 @@ class Session:
         self.outbox: list[bytes] = []
         self.events_sent = 0
         self.events_replayed = 0
+        self.untold: Hole | None = None
+        """The gaps told on this connection that no ack has shown to have been read."""
         self.gap_reasons: list[str] = []
         """Reasons of gaps told since the shell last counted them."""
         self.is_blocked = False
@@ -114,6 +118,9 @@ class Session:
         self._heard_s = now_s
         self._pinged = False
         self._read_failures = 0
+        self._hold_s: float | None = None
+        """Until when more acks are waited for before the durable is read for little room."""
+        self._is_impatient = False
         self._retry_s: float | None = None
         self._expiring_s: float | None = None
         self._expires_s = now_s
@@ -176,7 +183,11 @@ class Session:
             return []  # the feed, the client's ack or the socket calls again
         self.position = self.interest.start_after(self.position, recent.head)
         if not recent.reaches_back_to(self.position):
-            return [self._ask_durable()] if self._has_half() else []
+            if self._has_half() or self._is_impatient:
+                return [self._ask_durable()]
+            self._hold_s = self._hold_s or self._heard_s + HOLD_BACK_S
+            self.due_s = min(self.due_s, self._hold_s)
+            return []
         most = min(CHUNK, self._settings.window_messages - len(self._outstanding))
         found = recent.read(self.position, self.interest, most)
         if not self._send_all(found.events, found.holes, found.reached):
@@ -285,6 +296,9 @@ class Session:
             self._pinged = True
             self._heard_s = now_s - settings.ping_every_s  # a late tick must not shorten the time to answer
             self._say(frames.Ping())
+        if self._hold_s is not None and now_s >= self._hold_s:
+            self._hold_s, self._is_impatient = None, True
+            effects += self.pump()
         if self._retry_s is not None and now_s >= self._retry_s:
             self._retry_s = None
             effects += self.pump()
@@ -346,6 +360,10 @@ class Session:
         """Send an event if there is room for it. One that is larger than the whole window goes alone."""
         if not self._has_room():
             return False
+        if event.is_withheld:
+            self._tell(Hole(event.seq - 1, event.seq + 1, "deleted"))
+            self.told = max(self.told, event.seq)
+            return True
         frame = event_frame(event, self.encoding, replay=replay)
         size = len(frame)
         if self._outstanding and self._outstanding_bytes + size > self._settings.window_bytes:
@@ -376,10 +394,11 @@ class Session:
 
     def _tell(self, hole: Hole) -> None:
         self.gap_reasons.append(hole.reason)
+        self.untold = hole.joined_to(self.untold)
         self._say(frames.Gap(hole.after, hole.before, hole.reason))
 
     def _has_half(self) -> bool:
-        """Whether half of the window is free: a read of the durable for one event at a time would cost too much."""
+        """Whether half of the window is free: a read of the durable for an event or two costs as much as for many."""
         settings = self._settings
         return (
             len(self._outstanding) * 2 <= settings.window_messages
@@ -388,6 +407,7 @@ class Session:
 
     def _ask_durable(self) -> Effect:
         self.is_reading = True
+        self._hold_s, self._is_impatient = None, False
         settings = self._settings
         batch = min(settings.batch_events, settings.window_messages - len(self._outstanding))
         room = max(1, settings.window_bytes - self._outstanding_bytes) + MESSAGE_OVERHEAD_BYTES
@@ -401,8 +421,11 @@ class Session:
     def _ack(self, seq: int) -> list[Effect]:
         if seq > self.told:
             return self.close(close_codes.BAD_FRAME)  # it acknowledges what it was never told of
+        has_read_gap = self.untold is not None and seq >= self.untold.before - 1
+        if has_read_gap:
+            self.untold = None
         if seq <= self.acked:
-            return []
+            return [Save()] if has_read_gap else []
         self.acked = seq
         while self._outstanding and self._outstanding[0][0] <= seq:
             self._outstanding_bytes -= self._outstanding.popleft()[1]
@@ -461,8 +484,8 @@ class Session:
         due = min(due, self._expires_s)
         if self._expiring_s is not None:
             due = min(due, self._expiring_s)
-        if self._retry_s is not None:
-            due = min(due, self._retry_s)
+        for wish in (self._retry_s, self._hold_s):
+            due = due if wish is None else min(due, wish)
         return due
 
     def _say(self, frame: frames.ServerFrame) -> None:

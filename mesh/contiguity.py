@@ -17,7 +17,13 @@ class Hole(msgspec.Struct, frozen=True):
     after: int
     before: int
     reason: str
-    """``expired`` (the stream has moved its first sequence past them) or ``deleted``."""
+    """``expired`` (the stream's first sequence has moved past them), ``deleted``, or why else they are out of reach."""
+
+    def joined_to(self, earlier: "Hole | None") -> "Hole":
+        """One hole over both, with the reason of the earlier."""
+        if earlier is None:
+            return self
+        return Hole(min(self.after, earlier.after), max(self.before, earlier.before), earlier.reason)
 
 
 class Broken(enum.Enum):

@@ -16,7 +16,17 @@ class StoredEvent:
     ``frames`` belongs to the floor that sends it: what it made of the event, kept for the next reader.
     """
 
-    __slots__ = ("damaged", "frames", "header_block", "payload", "seq", "size_bytes", "subject", "time_ns")
+    __slots__ = (
+        "damaged",
+        "frames",
+        "header_block",
+        "is_withheld",
+        "payload",
+        "seq",
+        "size_bytes",
+        "subject",
+        "time_ns",
+    )
 
     def __init__(
         self, seq: int, subject: str, time_ns: int, payload: bytes, header_block: bytes = b"", *, damaged: bool = False
@@ -36,6 +46,13 @@ class StoredEvent:
         self.size_bytes = len(payload) + len(header_block) + len(subject)
         """Payload, headers and subject together."""
         self.frames: dict[str, bytes] = {}
+        self.is_withheld = False
+        """Whether it must not be delivered: only its place in the order is left."""
+
+    def withhold(self) -> None:
+        """Drop what the event holds, keep its place."""
+        self.payload = self.header_block = b""
+        self.is_withheld = True
 
     def __repr__(self) -> str:
         return f"StoredEvent(seq={self.seq}, subject={self.subject!r}, size_bytes={self.size_bytes})"

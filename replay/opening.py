@@ -69,7 +69,20 @@ def open_session(
         start = resume.seq
         kept = dict.fromkeys(record.patterns if record is not None else (), start)
         return Opening("resumed", start, start, _hold(kept, wanted, start))
-    interest = _hold(record.patterns, wanted, last_seq)
+    return _resumed(record, resume, _hold(record.patterns, wanted, last_seq))
+
+
+def _resumed(record: Record, resume: Position | None, interest: Interest) -> Opening:
+    """A session that this stream's record knows."""
+    opening, untold = _start(record, resume, interest), record.untold
+    if untold is None or opening.position < untold.before - 1:
+        return opening  # replay goes there again and finds what is lost
+    if resume is not None and resume.seq >= untold.before - 1 > 0:
+        return opening  # its client has processed something behind the gap
+    return msgspec.structs.replace(opening, outcome="gap", gap=untold)
+
+
+def _start(record: Record, resume: Position | None, interest: Interest) -> Opening:
     if resume is None or record.acked <= resume.seq <= record.through:
         return Opening("resumed", record.acked, record.through, interest)
     if resume.seq < record.acked:
@@ -85,8 +98,7 @@ def lose_expired(opening: Opening, first_seq: int, last_seq: int) -> Opening:
     start = opening.interest.start_after(opening.position, last_seq)
     if opening.outcome == "fresh" or first_seq <= start + 1:
         return opening
-    gap = opening.gap or Hole(start, first_seq, "expired")
-    gap = msgspec.structs.replace(gap, before=first_seq)
+    gap = Hole(start, first_seq, "expired").joined_to(opening.gap)
     return Opening("gap", opening.acked, max(opening.position, first_seq - 1), opening.interest, gap)
 
 

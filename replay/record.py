@@ -9,6 +9,7 @@ import hashlib
 
 import msgspec
 
+from mesh.contiguity import Hole
 from replay.position import Position
 
 
@@ -39,6 +40,8 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     """Which gateway serves the session; empty when it is parked."""
     saved_s: int = 0
     """When it was written, seconds since 1970 UTC."""
+    untold: Hole | None = None
+    """A gap that the client has not been seen to have read: it is told again."""
 
     @property
     def position(self) -> Position:
@@ -71,5 +74,7 @@ def decode_record(value: bytes) -> Record | None:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     numbers = (record.acked, record.through, record.saved_s, *record.patterns.values())
+    if record.untold is not None:
+        numbers += (record.untold.after, record.untold.before)
     sane = record.acked <= record.through and all(0 <= number < NUMBER_LIMIT for number in numbers)
     return record if sane else None

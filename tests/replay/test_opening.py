@@ -159,3 +159,28 @@ def test_a_gap_that_is_known_already_grows_and_keeps_its_reason() -> None:
     grown = lose_expired(replaced, 11, LAST)
     assert (grown.position, grown.gap) == (10, Hole(0, 11, STREAM_REPLACED))
     assert lose_expired(replaced, 1, LAST) == replaced
+
+
+@pytest.mark.parametrize(
+    ("through", "resume_seq", "told"),
+    [
+        (60, None, True),  # the gap lies behind: nobody would find it again
+        (49, None, True),
+        (48, None, False),  # replay goes there again
+        (60, 55, False),  # processed behind the gap: it was read
+        (60, 49, False),
+        (60, 48, True),  # nothing due was left up to 60, so replay begins there
+    ],
+)
+def test_a_gap_that_nobody_acknowledged_is_told_again(through: int, resume_seq: int | None, told: bool) -> None:  # noqa: FBT001
+    hole = Hole(40, 50, "expired")
+    record = Record("S:1", 40, through, {"a.>": 0}, Owner("i", "s", "n"), "c", untold=hole)
+    resume = Position("S:1", resume_seq) if resume_seq is not None else None
+    opening = open_session(record, resume, None, "S:1", 100)
+    assert (opening.outcome, opening.gap) == (("gap", hole) if told else ("resumed", None))
+
+
+def test_a_replaced_stream_is_told_again_until_something_of_the_new_one_was_processed() -> None:
+    hole = Hole(0, 1, "stream_replaced")
+    record = Record("S:2", 0, 0, {"a.>": 0}, Owner("i", "s", "n"), "c", untold=hole)
+    assert open_session(record, None, None, "S:2", 100).gap == hole

@@ -213,3 +213,41 @@ async def test_the_cursor_survives_when_the_client_forgets(nats_server: Embedded
     ):
         await client.until("live")
         assert client.seqs == missed[1:]
+
+
+async def test_a_gap_is_told_again_until_the_client_has_acknowledged_behind_it(tmp_path: Path) -> None:
+    async with running_server(tmp_path / "nats", topology=Topology()) as server, linked(server) as operator:
+        async with running_gateway(server, tmp_path / "gateway", **SMALL) as gateway:
+            await leave(gateway, server, "deaf")
+            await publish(server, "orders.c42.o1", 20)
+            kept = await publish(server, "orders.c42.o2", 5)
+            await Api(operator).call("STREAM.PURGE", "EVENTS", {"seq": kept[0]}, dict)
+            for _ in range(2):
+                async with gateway.client("c42", None, session="deaf") as client:
+                    await client.until("live")
+                    assert [g["reason"] for g in client.of("gap")] == ["expired"]
+                    await client.cut()  # as though the frame had never arrived: nothing was acknowledged
+                await until(lambda: not gateway.house.exchange.by_key)
+            async with gateway.client("c42", None, session="deaf") as client:
+                await client.until("live")
+                await client.send({"type": "ack", "seq": kept[1]})
+                await until(lambda: gateway.house.exchange.by_key[key_of("deaf")].session.acked == kept[1])
+            await until(lambda: not gateway.house.exchange.by_key)
+            async with gateway.client("c42", None, session="deaf") as client:
+                await client.until("live")
+                assert not client.of("gap")
+                assert client.seqs == kept[2:]
+
+
+async def test_a_client_that_acknowledges_by_count_alone_is_not_left_waiting(
+    nats_server: EmbeddedServer, tmp_path: Path
+) -> None:
+    async with running_gateway(nats_server, tmp_path, recent={"recent_events": 2}) as gateway:
+        async with gateway.client("c42", ["orders.c42.>"], session="counts", window={"messages": 10}) as client:
+            await client.until("live")
+            seqs = await publish(nats_server, "orders.c42.o1", 40)
+            await client.until("event", 10)
+            for acked in range(3, 31, 7):  # never half of the window at once
+                await client.send({"type": "ack", "seq": seqs[acked]})
+                await client.until("event", min(40, acked + 11))
+            assert client.seqs == seqs[: len(client.seqs)]
