@@ -326,6 +326,13 @@ async def test_a_message_at_the_limit_is_read_and_one_byte_more_closes(watched: 
         await client.close()
 
 
+async def test_a_strangers_message_is_no_larger(watched: Watched) -> None:  # P1.8
+    stranger = watched.gateway.client("bad", ["orders.bad.>"], client="x" * watched.gateway.config.limits.frame_bytes)
+    async with stranger:
+        assert (await stranger.closed(), stranger.close_reason) == (4413, "frame too large")
+        assert stranger.frames == []
+
+
 async def test_a_message_may_come_in_pieces_but_is_no_larger_for_it(watched: Watched) -> None:  # P1.8
     async with raw_socket(watched.gateway) as socket:
         await connected(watched, socket)

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from gateway.close_codes import REASONS
 from mesh.embedded import EmbeddedServer
 from mesh.publisher import Publisher
 from tests.gateways import Gateway, running_gateway
@@ -338,6 +339,22 @@ async def test_a_token_has_so_many_bytes(nats_server: EmbeddedServer, tmp_path: 
             await client.until("live")
         async with gateway.client("l15", ["orders.l15.o1"], tidewire={"read": ["orders.l15.o1234"]}) as client:
             assert await client.closed() == 4501
+
+
+async def test_tokens_wait_in_a_queue_of_so_many(nats_server: EmbeddedServer, tmp_path: Path) -> None:
+    async with limited(nats_server, tmp_path, verify_queue=2) as gateway:
+        clients = [gateway.client("l17", ["orders.l17.>"], session=f"l17-{n}") for n in range(3)]
+        async with gateway.house.doorkeeper._turn:  # as if a signature took long
+            for client in clients:
+                await client.open()
+                await client.send(client.connect_frame)
+            await until(lambda: any(client.close_code for client in clients))
+        refused = [client for client in clients if client.close_code]
+        assert [(client.close_code, client.close_reason) for client in refused] == [(4002, REASONS[4002])]
+        for client in clients:
+            if client not in refused:
+                await client.until("live")
+            await client.close()
 
 
 @pytest.mark.parametrize("encoding", [JSON, MSGPACK])
