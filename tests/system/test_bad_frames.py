@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.frames import BATCH_MOST
+from gateway.session import Session
 from mesh.embedded import EmbeddedServer
 from tests.gateways import Gateway, running_gateway
 from tests.system.publishing import publish
@@ -411,3 +413,30 @@ async def test_http_that_is_none_harms_nobody(watched: Watched) -> None:  # D9
             answer = await reader.read(4_096)
         assert not answer or answer.startswith((b"HTTP/1.1 4", b"HTTP/1.0 4", b"HTTP/9.9 4")), answer
         writer.transport.abort()
+
+
+async def test_a_bug_ends_its_own_connection_and_its_session_resumes(
+    nats_server: EmbeddedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # P3: 1011
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug, with a secret in its text")
+
+    async with running_gateway(nats_server, tmp_path) as gateway, gateway.client("w2", ["orders.w2.>"]) as witness:
+        await witness.until("live")
+        async with gateway.client("bug", ["orders.bug.>"], session="bug") as client:
+            await client.until("live")
+            seqs = await publish(nats_server, "orders.bug.o1", 2)
+            await client.until("event", 2)
+            await client.send({"type": "ack", "seq": seqs[0]})
+            monkeypatch.setattr(Session, "_unsubscribe", broken)
+            await client.send({"type": "unsubscribe", "id": 1, "subjects": ["orders.bug.>"]})
+            assert await client.closed() == 1011
+            assert "secret" not in client.close_reason + str(client.frames)
+        monkeypatch.undo()
+        others = await publish(nats_server, "orders.w2.o1", 1)
+        await witness.until("event")
+        assert witness.seqs == others
+        assert gateway.house.metrics.closes[1011] == 1
+        async with gateway.client("bug", None, session="bug") as back:
+            await back.until("live")
+            assert back.seqs == seqs[1:]
