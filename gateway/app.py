@@ -15,12 +15,12 @@ from aiohttp import web
 
 from gateway import close_codes
 from gateway.config import Config
+from gateway.counters import Counters
 from gateway.doorkeeper import Doorkeeper
 from gateway.exchange import Exchange
 from gateway.house import House
 from gateway.leak_guard import LeakGuard
 from gateway.listener import Listener
-from gateway.metrics import Metrics
 from gateway.nats_link import link_settings
 from gateway.reception import CLAIMED_SUBJECT
 from gateway.server import Server
@@ -77,8 +77,8 @@ async def run(
     gets the parts, for programs that look inside. Raises ``ConfigurationError`` for files that are wrong and ports that
     are taken.
     """
-    metrics = Metrics()
-    doorkeeper = Doorkeeper(config, metrics)
+    counters = Counters()
+    doorkeeper = Doorkeeper(config, counters)
     await doorkeeper.start()
     link = Link(link_settings(config.nats, name="tidewire gateway"))
     await link.start(within_s=None)
@@ -89,7 +89,7 @@ async def run(
     durables = Durables(api, puller, config.stream.name, inactive_threshold_s=config.durables.inactive_threshold_s)
     name = secrets.token_hex(8)
     house = House(
-        config, name, link=link, api=api, doorkeeper=doorkeeper, cursors=cursors, durables=durables, metrics=metrics
+        config, name, link=link, api=api, doorkeeper=doorkeeper, cursors=cursors, durables=durables, counters=counters
     )
     await link.tap(CLAIMED_SUBJECT, lambda _subject, _reply, data, _headers: _hear_claim(house, data))
     tls = _server_tls(config)
@@ -292,6 +292,7 @@ async def _drain(house: House) -> None:
                 connection.close(close_codes.DRAINING, random.randint(0, drain.spread_ms))
             if house.open_exchange is not None:
                 await house.exchange.empty.wait()
+            await house.replays.settle()
             await house.settle()
             if house.link.is_up:
                 await house.parking.flush()

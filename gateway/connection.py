@@ -9,12 +9,14 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 from aiohttp import web
 
 from gateway import close_codes, frames
 from gateway.effects import Close, Effect, Hold, PumpAgain, ReadDurable, Release, Save, VerifyToken
+from gateway.house import House
 from gateway.session import Phase, Session
 from gateway.websocket_frame import websocket_messages
 from replay.catchup import Failed, Read
@@ -24,9 +26,6 @@ from replay.record import Owner, Record
 from security.errors import LimitReached, UpstreamUnavailable
 from security.permissions import Permissions
 from security.tokens import Claims
-
-if TYPE_CHECKING:
-    from gateway.house import House
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +42,7 @@ class Connection:
 
     def __init__(
         self,
-        house: "House",
+        house: House,
         socket: web.WebSocketResponse,
         transport: asyncio.Transport,
         drained: Callable[[], Awaitable[None]],
@@ -151,7 +150,7 @@ class Connection:
         """Write the outbox to the socket."""
         taken = self.session.take(unix_s)
         if self.session.gap_reasons:
-            self.house.metrics.gaps.update(self.session.gap_reasons)
+            self.house.counters.gaps.update(self.session.gap_reasons)
             self.session.gap_reasons.clear()
         if not taken or self._transport.is_closing():
             return
@@ -171,8 +170,8 @@ class Connection:
         parking = asyncio.create_task(self._store_and_park(), name="park")
         self.house.keep(parking)  # before the exchange may look empty: a drain waits for it
         self.exchange.detach(self)
-        self.house.metrics.events_sent += self.session.events_sent
-        self.house.metrics.events_replayed += self.session.events_replayed
+        self.house.counters.events_sent += self.session.events_sent
+        self.house.counters.events_replayed += self.session.events_replayed
         for task in list(self._tasks):
             task.cancel()
         self.house.replays.leave(self)
@@ -207,13 +206,26 @@ class Connection:
                 del self.held[pattern]
                 self.exchange.hub.release(pattern, self)
             case ReadDurable():
-                self.house.replays.ask(self, effect)
+                self.house.replays.ask(self, self.owner.tenant, partial(self._read_durable, effect))
             case VerifyToken(token, id_):
                 self._refresh(token, id_)
             case PumpAgain():
                 asyncio.get_running_loop().call_soon(self.guarded, self.pump)
             case Close(code):
                 self._close(code)
+
+    async def _read_durable(self, effect: ReadDurable) -> None:
+        if not self.is_attached:
+            return
+        recent, interest = self.exchange.recent, self.session.interest
+        result = await self.durable.read(
+            effect.after, interest, recent.floor, recent.head, batch=effect.batch, max_bytes=effect.max_bytes
+        )
+        if isinstance(result, Read):
+            self.house.counters.events_from_durables += len(result.events)
+            for event in result.events:
+                self.exchange.guard.look(event)
+        self.guarded(partial(self.replayed, result))
 
     def replayed(self, result: Read | Failed) -> None:
         """The durable's answer."""
@@ -251,7 +263,7 @@ class Connection:
 
     def _shut(self, code: int) -> None:
         self.closed_with = code
-        self.house.metrics.closes[code] += 1
+        self.house.counters.closes[code] += 1
         task = asyncio.create_task(self._close_socket(code))  # outlives the session's other tasks
         self.house.keep(task)
 

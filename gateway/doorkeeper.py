@@ -4,20 +4,17 @@ import asyncio
 import logging
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from gateway import config as configuration
+from gateway.counters import Counters
 from gateway.jwks import fetch_jwks
 from security.errors import ConfigurationError, LimitReached, UpstreamUnavailable
 from security.issuers import Issuer, Issuers, JwksSchedule
 from security.keys import JwksRefused, KeySet, parse_jwks
 from security.permissions import Permissions, permissions_for
 from security.tokens import Claims, Refused, verify
-
-if TYPE_CHECKING:
-    from gateway.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -28,12 +25,12 @@ LOOK_S = 1.0
 class Doorkeeper:
     """Judges tokens. Key sets that come from a URL are kept fresh by ``run``."""
 
-    def __init__(self, config: configuration.Config, metrics: "Metrics") -> None:
+    def __init__(self, config: configuration.Config, counters: Counters) -> None:
         self._sources = {issuer.name: issuer for issuer in config.issuers}
         self._limits = config.limits
         self._waiting = 0
         self._turn = asyncio.Lock()
-        self._metrics = metrics
+        self._counters = counters
         self._schedules: dict[str, JwksSchedule] = {}
         self._issuers = Issuers()
         self._wake = asyncio.Event()
@@ -75,7 +72,7 @@ class Doorkeeper:
         else:
             verified = verify(token, unix_s, self._issuers)
         if isinstance(verified, Refused):
-            self._metrics.tokens_refused[verified.reason] += 1
+            self._counters.tokens_refused[verified.reason] += 1
             if verified.unknown_kid:
                 asked = [name for name, schedule in self._schedules.items() if schedule.unknown_kid(_now_s())]
                 if asked:

@@ -9,17 +9,14 @@ import logging
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
+from gateway.attached import Attached
 from gateway.hub import Hub
 from gateway.leak_guard import LeakGuard
 from gateway.timers import Timers
 from mesh.contiguity import Hole
 from mesh.event import StoredEvent
 from replay.recent import RecentWindow
-
-if TYPE_CHECKING:
-    from gateway.connection import Connection
 
 log = logging.getLogger(__name__)
 
@@ -39,16 +36,16 @@ class Exchange:
         self.guard = guard
         self._leaked = leaked
         self.identity = identity
-        self.hub: Hub[Connection] = Hub()
-        self.by_key: dict[str, Connection] = {}
-        self.timers: Timers[Connection] = Timers()
+        self.hub: Hub[Attached] = Hub()
+        self.by_key: dict[str, Attached] = {}
+        self.timers: Timers[Attached] = Timers()
         self.empty = asyncio.Event()
         """Set while nobody is connected."""
         self.empty.set()
         self.events_in = 0
         self.holes = 0
-        self._dirty: dict[Connection, None] = {}
-        self._behind: dict[Connection, None] = {}
+        self._dirty: dict[Attached, None] = {}
+        self._behind: dict[Attached, None] = {}
         self._flush_due = False
         self._loop = asyncio.get_running_loop()
 
@@ -77,14 +74,14 @@ class Exchange:
             self._dirty[connection] = None
         self._flush_soon()
 
-    def attach(self, connection: "Connection") -> None:
+    def attach(self, connection: Attached) -> None:
         """Register a session: from here on everything after the feed's position reaches it."""
         self.by_key[connection.key] = connection
         self.empty.clear()
         for pattern in connection.session.interest.since:
             self.hub.hold(pattern, connection)
 
-    def detach(self, connection: "Connection") -> None:
+    def detach(self, connection: Attached) -> None:
         """Forget a session; safe to repeat."""
         if not connection.is_attached:
             return
@@ -100,7 +97,7 @@ class Exchange:
         if not self.by_key:
             self.empty.set()
 
-    def touch(self, connection: "Connection") -> None:
+    def touch(self, connection: Attached) -> None:
         """The session may wait for the feed or for an earlier time than before."""
         self.timers.watch(connection)
         if connection.session.waits_for_feed:

@@ -1,23 +1,19 @@
 """Shell: what one gateway process holds together, handed to those who need a part of it."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gateway.config import Config
+from gateway.counters import Counters
 from gateway.doorkeeper import Doorkeeper
 from gateway.exchange import Exchange
-from gateway.metrics import Metrics
 from gateway.parking import Parking
 from gateway.replays import Replays
 from mesh.api import Api
 from mesh.feed import Feed
 from mesh.link import Link
-from replay.admission import Admission
 from replay.cursors import Cursors
 from replay.durable import Durables
-
-if TYPE_CHECKING:
-    from gateway.connection import Connection
 
 
 class House:
@@ -33,7 +29,7 @@ class House:
         doorkeeper: Doorkeeper,
         cursors: Cursors,
         durables: Durables,
-        metrics: Metrics,
+        counters: Counters,
     ) -> None:
         self.config = config
         self.name = name
@@ -43,13 +39,10 @@ class House:
         self.doorkeeper = doorkeeper
         self.cursors = cursors
         self.durables = durables
-        self.metrics = metrics
+        self.counters = counters
         admission = config.admission
-        self.admission: Admission[Connection] = Admission(
-            admission.replays, min(admission.replays, admission.replays_per_tenant)
-        )
         self.parking = Parking(durables, park_after_s=config.durables.park_after_s)
-        self.replays = Replays(self)
+        self.replays = Replays(admission.replays, min(admission.replays, admission.replays_per_tenant))
         self.feed: Feed | None = None
         self.open_exchange: Exchange | None = None
         self.is_draining = False

@@ -9,15 +9,13 @@ import logging
 import socket
 import ssl
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from gateway.house import House
 from gateway.rates import TokenBucket
-
-if TYPE_CHECKING:
-    from gateway.house import House
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +67,7 @@ class Handler(RequestHandler):
 class Listener:
     """One listening socket."""
 
-    def __init__(self, house: "House", runner: web.AppRunner, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, house: House, runner: web.AppRunner, tls: ssl.SSLContext | None) -> None:
         self._house = house
         self._limits = house.config.limits
         self._runner = runner
@@ -112,7 +110,7 @@ class Listener:
             peer = address[0]
             limit = self._refuses(peer)
             if limit:
-                self._house.metrics.refused_sockets[limit] += 1
+                self._house.counters.refused_sockets[limit] += 1
                 accepted.close()
                 continue
             self._open[peer] += 1
@@ -173,7 +171,7 @@ class Listener:
                     )
             is_connected = True
         except (OSError, TimeoutError) as error:
-            self._house.metrics.refused_sockets["handshake"] += 1
+            self._house.counters.refused_sockets["handshake"] += 1
             log.debug("a handshake failed", extra={"error": type(error).__name__})
         finally:
             if not is_connected:

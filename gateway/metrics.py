@@ -6,38 +6,19 @@ value that a client can choose.
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from gateway.house import House
 from gateway.session import Phase
-
-if TYPE_CHECKING:
-    from gateway.house import House
-
-
-class Metrics:
-    """Counters that have no better home."""
-
-    def __init__(self) -> None:
-        self.connects = 0
-        self.outcomes: Counter[str] = Counter()
-        self.closes: Counter[int] = Counter()
-        self.tokens_refused: Counter[str] = Counter()
-        self.gaps: Counter[str] = Counter()
-        self.bad_frames: Counter[str] = Counter()
-        self.refused_sockets: Counter[str] = Counter()
-        self.events_sent = 0
-        """Of sessions that have ended; the others are read from the sessions."""
-        self.events_replayed = 0
 
 
 class HouseCollector(Collector):
     """Reads a house at scrape time."""
 
-    def __init__(self, house: "House") -> None:
+    def __init__(self, house: House) -> None:
         self._house = house
 
     def collect(self) -> Iterator[Metric]:
@@ -47,21 +28,21 @@ class HouseCollector(Collector):
         yield from self._jetstream()
 
     def _connections(self) -> Iterator[Metric]:
-        house, metrics = self._house, self._house.metrics
+        house, counters = self._house, self._house.counters
         sessions = [c.session for c in house.open_exchange.by_key.values()] if house.open_exchange is not None else []
         phases = Counter(session.phase for session in sessions)
         by_phase = GaugeMetricFamily("tidewire_sessions", "Connected sessions by phase", labels=["phase"])
         for phase in (Phase.REPLAYING, Phase.LIVE, Phase.LAGGING):
             by_phase.add_metric([phase.value], phases[phase])
         yield by_phase
-        yield _counter("tidewire_connects", "WebSockets that were welcomed", metrics.connects)
-        yield _labelled("tidewire_outcomes", "Answers to connect", "outcome", metrics.outcomes)
-        yield _labelled("tidewire_closes", "Connections that the gateway closed, by its code", "code", metrics.closes)
-        yield _labelled("tidewire_token_refused", "Tokens refused, by reason", "reason", metrics.tokens_refused)
-        yield _labelled("tidewire_gaps", "Gaps told to clients, by reason", "reason", metrics.gaps)
-        yield _labelled("tidewire_bad_frames", "Frames that were none, by kind", "kind", metrics.bad_frames)
+        yield _counter("tidewire_connects", "WebSockets that were welcomed", counters.connects)
+        yield _labelled("tidewire_outcomes", "Answers to connect", "outcome", counters.outcomes)
+        yield _labelled("tidewire_closes", "Connections that the gateway closed, by its code", "code", counters.closes)
+        yield _labelled("tidewire_token_refused", "Tokens refused, by reason", "reason", counters.tokens_refused)
+        yield _labelled("tidewire_gaps", "Gaps told to clients, by reason", "reason", counters.gaps)
+        yield _labelled("tidewire_bad_frames", "Frames that were none, by kind", "kind", counters.bad_frames)
         yield _labelled(
-            "tidewire_sockets_refused", "Sockets closed before a session, by limit", "limit", metrics.refused_sockets
+            "tidewire_sockets_refused", "Sockets closed before a session, by limit", "limit", counters.refused_sockets
         )
         yield _gauge(
             "tidewire_outstanding_events", "Events sent and not acknowledged", sum(s.outstanding[0] for s in sessions)
@@ -69,9 +50,9 @@ class HouseCollector(Collector):
         yield _gauge(
             "tidewire_outstanding_bytes", "Bytes sent and not acknowledged", sum(s.outstanding[1] for s in sessions)
         )
-        sent = metrics.events_sent + sum(session.events_sent for session in sessions)
-        replayed = metrics.events_replayed + sum(session.events_replayed for session in sessions)
-        from_durable = house.replays.events
+        sent = counters.events_sent + sum(session.events_sent for session in sessions)
+        replayed = counters.events_replayed + sum(session.events_replayed for session in sessions)
+        from_durable = counters.events_from_durables
         yield _counter("tidewire_events_out", "Events sent to clients, replayed ones included", sent)
         out = CounterMetricFamily("tidewire_events_replayed", "Replayed events by source", labels=["source"])
         out.add_metric(["durable"], from_durable)
@@ -107,8 +88,8 @@ class HouseCollector(Collector):
             calls.add_metric([verb], count)
         calls.add_metric(["CONSUMER.MSG.NEXT"], house.durables.puller.pulls)
         yield calls
-        yield _gauge("tidewire_replays_running", "Reads of durables under way", house.admission.running)
-        yield _gauge("tidewire_replays_waiting", "Reads of durables that wait for their turn", house.admission.waiting)
+        yield _gauge("tidewire_replays_running", "Reads of durables under way", house.replays.running)
+        yield _gauge("tidewire_replays_waiting", "Reads of durables that wait for their turn", house.replays.waiting)
         yield _gauge("tidewire_durables_pending", "Durables to be made or parked", len(house.parking))
         yield _counter(
             "tidewire_cursor_conflicts", "Cursor writes refused because another was newer", house.cursors.conflicts
@@ -117,7 +98,7 @@ class HouseCollector(Collector):
         yield _gauge("tidewire_ready", "Whether clients are served", int(house.is_ready))
 
 
-def exposition(house: "House") -> bytes:
+def exposition(house: House) -> bytes:
     """All metrics in Prometheus's text format."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(HouseCollector(house))

@@ -11,7 +11,6 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import msgspec
 from aiohttp import WSMsgType, web
@@ -19,6 +18,7 @@ from aiohttp import WSMsgType, web
 from gateway import close_codes, frames
 from gateway.access import Granted, grant
 from gateway.connection import Connection
+from gateway.house import House
 from gateway.rates import TokenBucket
 from gateway.session import Session, SessionSettings
 from mesh.api import ApiError
@@ -30,9 +30,6 @@ from replay.record import Owner, Record, session_key
 from security.errors import LimitReached, UpstreamUnavailable
 from security.permissions import Permissions
 from security.tokens import Claims, Refused
-
-if TYPE_CHECKING:
-    from gateway.house import House
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +57,7 @@ class _Claimed(msgspec.Struct, frozen=True):
 class Reception:
     """Receives sockets for a house."""
 
-    def __init__(self, house: "House") -> None:
+    def __init__(self, house: House) -> None:
         self._house = house
         self._user_rates: dict[tuple[str, str], TokenBucket] = {}
         self._user_sessions: dict[tuple[str, str], dict[str, Connection]] = {}
@@ -87,7 +84,7 @@ class Reception:
             await self._refuse(socket, encoding, refusal)
         except Exception:  # the top of a socket's task; a bug ends this connection, the others live on
             log.exception("a session failed", extra={"code": close_codes.INTERNAL})
-            house.metrics.closes[close_codes.INTERNAL] += 1
+            house.counters.closes[close_codes.INTERNAL] += 1
             await self._close(socket, transport, close_codes.INTERNAL)
         finally:
             if connection is not None:
@@ -106,11 +103,11 @@ class Reception:
         data = self._data(message.type, message.data, encoding)
         decoded = frames.decode(data, encoding, limits.json_depth) if data is not None else frames.BadFrame("kind")
         if isinstance(decoded, frames.BadFrame):
-            self._house.metrics.bad_frames[decoded.reason] += 1
+            self._house.counters.bad_frames[decoded.reason] += 1
             raise _Refusal(close_codes.BAD_FRAME, "bad_frame")
         connect = decoded[0]
         if len(decoded) != 1 or not isinstance(connect, frames.Connect):
-            self._house.metrics.bad_frames["before connect"] += 1
+            self._house.counters.bad_frames["before connect"] += 1
             raise _Refusal(close_codes.BAD_FRAME, "bad_frame")
         return connect
 
@@ -184,8 +181,8 @@ class Reception:
             durable=durable,
         )
         connection.cursor.saved_through = claimed.opening.position
-        house.metrics.connects += 1
-        house.metrics.outcomes[claimed.opening.outcome] += 1
+        house.counters.connects += 1
+        house.counters.outcomes[claimed.opening.outcome] += 1
         self._user_sessions.setdefault(claims.principal, {})[key] = connection
         connection.start()
         house.parking.cancel(key)
@@ -359,7 +356,7 @@ class Reception:
             data = self._data(message.type, message.data, encoding)
             decoded = frames.decode(data, encoding, limits.json_depth) if data is not None else frames.BadFrame("kind")
             if isinstance(decoded, frames.BadFrame):
-                house.metrics.bad_frames[decoded.reason] += 1
+                house.counters.bad_frames[decoded.reason] += 1
                 connection.close(close_codes.BAD_FRAME)
                 continue
             now_s = house.now_s()
@@ -371,7 +368,7 @@ class Reception:
     async def _refuse(self, socket: web.WebSocketResponse, encoding: str, refusal: _Refusal) -> None:
         if not refusal.code:
             return
-        self._house.metrics.closes[refusal.code] += 1
+        self._house.counters.closes[refusal.code] += 1
         if refusal.error:
             message = close_codes.REASONS[refusal.code]
             error = frames.encode(frames.ErrorFrame(refusal.error, message, retry=False), encoding)

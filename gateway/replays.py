@@ -1,60 +1,56 @@
-"""Shell: reads of durables on behalf of sessions, as many at once as admission grants."""
+"""Shell: reads of durables, as many at once as admission grants."""
 
 import asyncio
-from functools import partial
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Hashable
 
-from gateway.effects import ReadDurable
-from replay.catchup import Failed, Read
+from replay.admission import Admission
 
-if TYPE_CHECKING:
-    from gateway.connection import Connection
-    from gateway.house import House
+Job = Callable[[], Awaitable[None]]
 
 
 class Replays:
-    """One read is one turn: after each batch the session asks again, behind those who wait."""
+    """One read is one turn: after each batch a session asks again, behind those who wait."""
 
-    def __init__(self, house: "House") -> None:
-        self._house = house
-        self._asked: dict[Connection, ReadDurable] = {}
-        self.events = 0
-        """Events that durables have brought."""
+    def __init__(self, most: int, most_per_tenant: int) -> None:
+        self._admission: Admission[Hashable] = Admission(most, most_per_tenant)
+        self._asked: dict[Hashable, tuple[str, Job]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    def ask(self, connection: "Connection", effect: ReadDurable) -> None:
-        """Read for this session when its turn comes."""
-        self._asked[connection] = effect
-        if self._house.admission.ask(connection, connection.owner.tenant):
-            self._start(connection)
+    @property
+    def running(self) -> int:
+        """Reads under way."""
+        return self._admission.running
 
-    def _start(self, connection: "Connection") -> None:
-        effect = self._asked.pop(connection)
-        self._house.keep(asyncio.create_task(self._read(connection, effect), name="replay"))
+    @property
+    def waiting(self) -> int:
+        """Reads that wait for their turn."""
+        return self._admission.waiting
 
-    async def _read(self, connection: "Connection", effect: ReadDurable) -> None:
-        house = self._house
-        result: Read | Failed = Failed("the connection has gone")
+    def ask(self, who: Hashable, tenant: str, job: Job) -> None:
+        """Do ``job`` when the turn of ``who`` comes; one at a time for each."""
+        self._asked[who] = tenant, job
+        if self._admission.ask(who, tenant):
+            self._start(who)
+
+    def leave(self, who: Hashable) -> None:
+        """``who`` has gone: its place in the queue is free. A job under way goes on."""
+        if self._asked.pop(who, None) is not None:
+            self._admission.leave(who)
+
+    async def settle(self) -> None:
+        """Wait for the jobs that are under way."""
+        while self._tasks:
+            await asyncio.wait(list(self._tasks))
+
+    def _start(self, who: Hashable) -> None:
+        tenant, job = self._asked.pop(who)
+        task = asyncio.create_task(self._run(tenant, job), name="replay")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, tenant: str, job: Job) -> None:
         try:
-            if connection.is_attached:
-                recent, session = connection.exchange.recent, connection.session
-                result = await connection.durable.read(
-                    effect.after,
-                    session.interest,
-                    recent.floor,
-                    recent.head,
-                    batch=effect.batch,
-                    max_bytes=effect.max_bytes,
-                )
+            await job()
         finally:
-            for granted in house.admission.give_back(connection.owner.tenant):
+            for granted in self._admission.give_back(tenant):
                 self._start(granted)
-        if isinstance(result, Read):
-            self.events += len(result.events)
-            for event in result.events:
-                connection.exchange.guard.look(event)
-        connection.guarded(partial(connection.replayed, result))
-
-    def leave(self, connection: "Connection") -> None:
-        """The connection has gone: its place in the queue is free."""
-        if self._asked.pop(connection, None) is not None:
-            self._house.admission.leave(connection)

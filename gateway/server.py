@@ -4,17 +4,15 @@ aiohttp speaks HTTP and reads WebSocket messages; what is written to a session g
 """
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 
 from gateway import close_codes, frames
+from gateway.house import House
 from gateway.listener import Handler
 from gateway.metrics import exposition
 from gateway.reception import Reception
-
-if TYPE_CHECKING:
-    from gateway.house import House
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +34,7 @@ class _Socket(web.WebSocketResponse):
 class Server:
     """Routes of one gateway."""
 
-    def __init__(self, house: "House") -> None:
+    def __init__(self, house: House) -> None:
         self._house = house
         self._reception = Reception(house)
         self._origins = frozenset(house.config.listen.origins)
@@ -77,12 +75,12 @@ class Server:
     async def _session(self, request: web.Request) -> web.StreamResponse:
         house = self._house
         if _carries_credential(request):
-            house.metrics.refused_sockets["token in query"] += 1
+            house.counters.refused_sockets["token in query"] += 1
             return web.json_response({"error": "tokens come in the first frame, never in the query"}, status=400)
         offered = [name.strip() for name in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
         encoding = next((name for name in offered if name in frames.SUBPROTOCOLS), None)
         if encoding is None:
-            house.metrics.refused_sockets["subprotocol"] += 1
+            house.counters.refused_sockets["subprotocol"] += 1
             message = f"offer one of the subprotocols {', '.join(frames.SUBPROTOCOLS)}"
             return web.json_response({"error": message}, status=400)
         socket = _Socket(
@@ -100,8 +98,8 @@ class Server:
             return socket
         origin = request.headers.get("Origin")
         if origin is not None and origin not in self._origins:
-            house.metrics.refused_sockets["origin"] += 1
-            house.metrics.closes[close_codes.FORBIDDEN] += 1
+            house.counters.refused_sockets["origin"] += 1
+            house.counters.closes[close_codes.FORBIDDEN] += 1
             await socket.close(code=close_codes.FORBIDDEN, message=b"forbidden")
             return socket
         handler = request.protocol

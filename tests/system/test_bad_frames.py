@@ -51,7 +51,7 @@ async def watched(shared: Watched) -> AsyncIterator[Watched]:
     assert [each["type"] for each in witness.frames[before:]] == ["event", "event"]
     assert witness.seqs[-2:] == seqs
     assert witness.close_code is None
-    assert shared.gateway.house.metrics.closes[1011] == 0
+    assert shared.gateway.house.counters.closes[1011] == 0
 
 
 async def live_client(watched: Watched, encoding: str) -> WireClient:
@@ -436,7 +436,7 @@ async def test_a_bug_ends_its_own_connection_and_its_session_resumes(
         others = await publish(nats_server, "orders.w2.o1", 1)
         await witness.until("event")
         assert witness.seqs == others
-        assert gateway.house.metrics.closes[1011] == 1
+        assert gateway.house.counters.closes[1011] == 1
         async with gateway.client("bug", None, session="bug") as back:
             await back.until("live")
             assert back.seqs == seqs[1:]

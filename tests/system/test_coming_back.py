@@ -62,7 +62,7 @@ async def test_after_the_recent_window_the_durable_replays(nats_server: Embedded
             await client.until("event", len(missed))
             assert client.seqs == missed
         assert gateway.calls()["CONSUMER.MSG.NEXT"] > pulls
-        assert gateway.house.replays.events >= 690
+        assert gateway.house.counters.events_from_durables >= 690
 
 
 async def test_a_quiet_session_needs_no_durable_after_the_recent_window(

@@ -54,7 +54,7 @@ async def test_an_event_in_clear_is_withheld_and_named(nats_server: EmbeddedServ
             assert durable.seqs == [seqs[0], seqs[2]]
             assert [(g["after"], g["before"]) for g in durable.of("gap")] == [(seqs[0], seqs[2])]
             assert MARK not in str(durable.frames)
-        assert gateway.house.replays.events >= 2
+        assert gateway.house.counters.events_from_durables >= 2
 
 
 async def test_other_subjects_are_not_looked_at(nats_server: EmbeddedServer, tmp_path: Path) -> None:

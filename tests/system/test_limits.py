@@ -97,7 +97,7 @@ async def test_connects_beyond_the_rate_are_cut_before_tls(nats_server: Embedded
         other = await peer(gateway, "127.0.0.2")
         assert await peers[2].is_cut(5)
         assert [await each.is_cut() for each in (*peers[:2], other)] == [False, False, False]
-        assert gateway.house.metrics.refused_sockets["address_connects_per_s"] == 1
+        assert gateway.house.counters.refused_sockets["address_connects_per_s"] == 1
         for each in (*peers, other):
             each.cut()
 
@@ -109,13 +109,13 @@ async def test_an_address_has_so_many_connections(nats_server: EmbeddedServer, t
             silent = await peer(gateway)
             beyond = await peer(gateway)
             assert await beyond.is_cut(5)
-            assert gateway.house.metrics.refused_sockets["connections_per_address"] == 1
+            assert gateway.house.counters.refused_sockets["connections_per_address"] == 1
             other = await peer(gateway, "127.0.0.2")
             assert not await other.is_cut()
             assert not await silent.is_cut()
             silent.cut()
             other.cut()
-            await until(lambda: gateway.house.metrics.refused_sockets["handshake"] == 2)
+            await until(lambda: gateway.house.counters.refused_sockets["handshake"] == 2)
             async with gateway.client("l4", ["orders.l4.>"]) as two:
                 await two.until("live")
             assert one.close_code is None
@@ -125,7 +125,7 @@ async def test_who_has_not_been_welcomed_counts_by_address_and_in_all(
     nats_server: EmbeddedServer, tmp_path: Path
 ) -> None:  # D1
     async with limited(nats_server, tmp_path, unauthenticated=3, unauthenticated_per_address=2) as gateway:
-        refused = gateway.house.metrics.refused_sockets
+        refused = gateway.house.counters.refused_sockets
         async with contextlib.AsyncExitStack() as stack:
             for _ in range(4):  # the welcomed do not count
                 client = await stack.enter_async_context(gateway.client("l5", ["orders.l5.>"]))
@@ -321,7 +321,7 @@ async def test_a_socket_that_takes_nothing_is_given_up_and_its_session_resumes(
                 assert b"welcome" in (await stalled.read())[1]
                 async with linked(nats_server, user="publisher") as link, Publisher(link) as publisher:
                     seqs = [(await publisher.publish("orders.l14.o1", b"\0" * 400_000)).seq for _ in range(14)]
-                await until(lambda: gateway.house.metrics.closes[4003] == 1)
+                await until(lambda: gateway.house.counters.closes[4003] == 1)
             await other.until("event", 14)
             assert other.seqs == seqs
             assert other.close_code is None

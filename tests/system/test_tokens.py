@@ -60,12 +60,12 @@ async def test_every_attack_ends_in_the_one_close_and_tells_nothing(shop: Shop, 
     gateway = shop.gateway
     tried: list[Attack] = [*attacks(shop.forge), *further_attacks(shop.forge)]
     assert {attack.number for attack in tried} >= set(range(1, 57))
-    refused = gateway.house.metrics.tokens_refused.total()
+    refused = gateway.house.counters.tokens_refused.total()
     with server_logs() as logs:
         for attack in tried:
             answer = await refusal(gateway, attack.token, encoding)
             assert answer == (4501, "unauthorized", []), attack.name
-    assert gateway.house.metrics.tokens_refused.total() == refused + len(tried)
+    assert gateway.house.counters.tokens_refused.total() == refused + len(tried)
     _, metrics = await gateway.get("/metrics")
     for attack in tried:
         for part in filter(lambda part: len(part) > 20, attack.token.split(".")):
