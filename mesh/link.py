@@ -169,7 +169,9 @@ class Link:
     async def close(self) -> None:
         """Close for good; safe to repeat."""
         if self._supervisor is not None:
-            self._supervisor.cancel()
+            while not self._supervisor.done():  # nats-py's wait_for may swallow a cancellation (Python 3.11)
+                self._supervisor.cancel()
+                await asyncio.wait([self._supervisor], timeout=0.1)
             with contextlib.suppress(asyncio.CancelledError):
                 await self._supervisor
         await self._drop()
