@@ -5,12 +5,15 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from mesh.api import Api, ApiError, ConsumerInfo
 from mesh.embedded import EmbeddedServer
+from mesh.link import Link
 from mesh.topology import Topology
 from replay.record import Owner, session_key
 from tests.gateways import running_gateway
-from tests.servers import linked, running_server
+from tests.servers import link_settings, linked, running_server
 from tests.system.publishing import publish
 from tests.system.raw_socket import raw_socket
 from tests.until import until
@@ -102,3 +105,30 @@ async def test_a_drain_ends_also_while_nats_is_away(tmp_path: Path) -> None:
         assert loop.time() - begun < 10
         assert await client.closed() == 4001
         await client.close()
+
+
+async def test_a_link_ends_although_a_library_swallows_its_cancellation(
+    nats_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Python 3.11 ``asyncio.wait_for`` loses a cancellation that comes together with a refused connection."""
+    tries = 0
+    trying = asyncio.Event()
+
+    async def connect(link: Link, server: str) -> None:
+        nonlocal tries
+        tries += 1
+        trying.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if tries > 1:
+                raise
+            raise ConnectionRefusedError(server) from None
+
+    monkeypatch.setattr(Link, "_connect", connect)
+    link = Link(link_settings(nats_server))
+    await link.start(within_s=None)
+    await trying.wait()
+    closing = asyncio.create_task(link.close())
+    await until(closing.done, 3)
+    assert tries >= 1
