@@ -22,7 +22,7 @@ from tidewire_client.event import Event
 from tidewire_client.frames import GapFrame, Welcome, WindowSize
 from tidewire_client.keys import DeviceKeys
 from tidewire_client.position import Position, Scope
-from tidewire_client.state import FileState, MemoryState, StateStore
+from tidewire_client.position_store import FileState, MemoryState, StateStore
 from tidewire_client.subscription import Subscription
 
 __all__ = [

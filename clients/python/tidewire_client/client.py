@@ -47,8 +47,8 @@ from tidewire_client.frames import (
 from tidewire_client.keys import DeviceKeys
 from tidewire_client.patterns import check_pattern
 from tidewire_client.position import Position, Scope
+from tidewire_client.position_store import MemoryState, StateStore
 from tidewire_client.sealed import Opened, open_sealed
-from tidewire_client.state import MemoryState, StateStore
 from tidewire_client.subscription import AckMode, Inbox, Subscription
 from tidewire_client.user import user_of
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tidewire_client.errors import StateUnavailable
 from tidewire_client.position import Position, Scope
-from tidewire_client.state import FileState, MemoryState, StateStore
+from tidewire_client.position_store import FileState, MemoryState, StateStore
 
 HERE = Scope("wss://a/v1/session", "i c42", "pixel-7")
 OTHERS = (
