@@ -24,6 +24,10 @@ WRONG_LAST_SEQUENCE = (10071, 10164)
 """``err_code`` of nats-server's errors.json; the second is what newer servers answer per subject."""
 
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are no JSON of the expected kind."""
+
+
 class ApiError(msgspec.Struct, frozen=True):
     """An error that the JetStream API answered: an expected value, not an exception."""
 
@@ -132,7 +136,7 @@ class Api:
         try:
             error = msgspec.json.decode(reply.payload, type=_Envelope).error
             return error if error is not None else msgspec.json.decode(reply.payload, type=answer)
-        except msgspec.DecodeError as failure:
+        except UNREADABLE as failure:
             raise UpstreamUnavailable(f"{verb}: the answer is not one of JetStream's") from failure
 
     async def stream_info(self, stream: str) -> StreamInfo | ApiError:

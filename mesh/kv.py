@@ -8,7 +8,7 @@ import base64
 
 import msgspec
 
-from mesh.api import NO_MESSAGE, WRONG_LAST_SEQUENCE, Api, ApiError, StoredMessage
+from mesh.api import NO_MESSAGE, UNREADABLE, WRONG_LAST_SEQUENCE, Api, ApiError, StoredMessage
 from mesh.event import header_of, status_of
 from mesh.link import Link
 from security.errors import UpstreamUnavailable
@@ -99,9 +99,11 @@ class Bucket:
         headers = {} if revision is None else {"Nats-Expected-Last-Subject-Sequence": str(revision)}
         return await self._write(key, value, headers)
 
-    async def delete(self, key: str) -> None:
-        """Mark an entry as deleted."""
-        await self._write(key, b"", {"KV-Operation": "DEL"})
+    async def delete(self, key: str) -> int:
+        """Mark an entry as deleted; returns the revision of the mark."""
+        revision = await self._write(key, b"", {"KV-Operation": "DEL"})
+        assert not isinstance(revision, Conflict), "no revision was expected"
+        return revision
 
     async def keys(self) -> list[str]:
         """All keys, deleted ones included: a caller reads each anyway. For an operator's eyes, not for a hot path."""
@@ -122,7 +124,7 @@ class Bucket:
         reply = await self._link.request(subject, value, headers=headers or None, timeout_s=self._timeout_s)
         try:
             ack = msgspec.json.decode(reply.payload, type=_PubAck)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise UpstreamUnavailable(f"bucket {self._name}: the answer is not one of JetStream's") from error
         if ack.error is None:
             return ack.seq
