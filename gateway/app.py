@@ -6,6 +6,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -14,6 +15,7 @@ import msgspec
 from aiohttp import web
 
 from gateway import close_codes
+from gateway.claiming import CLAIMED_SUBJECT, Claim
 from gateway.config import Config
 from gateway.counters import Counters
 from gateway.doorkeeper import Doorkeeper
@@ -22,7 +24,6 @@ from gateway.house import House
 from gateway.leak_guard import LeakGuard
 from gateway.listener import Listener
 from gateway.nats_link import link_settings
-from gateway.reception import CLAIMED_SUBJECT
 from gateway.server import Server
 from gateway.settings import policy, topology
 from mesh.api import Api, StreamInfo
@@ -56,11 +57,6 @@ RUNNER_SETTINGS: dict[str, Any] = {
     "handle_signals": False,
 }
 """aiohttp's limits (docs/security.md S18); its defaults let a silent request head sit for an hour."""
-
-
-class _Claimed(msgspec.Struct, frozen=True):
-    key: str
-    claim: str
 
 
 async def run(
@@ -118,12 +114,12 @@ async def run(
         stopping = asyncio.create_task(stop.wait())
         try:
             done, _ = await asyncio.wait([stopping, *background], return_when=asyncio.FIRST_COMPLETED)
-            listener.close()
+            await listener.close()
             for task in done - {stopping}:
                 task.result()  # a background task ends by its failure only
             await _drain(house)
         finally:
-            listener.close()
+            await listener.close()
             for task in (stopping, *background):
                 task.cancel()
             await asyncio.gather(stopping, *background, return_exceptions=True)
@@ -198,7 +194,7 @@ async def _read_stream(house: House) -> None:
             log.warning("the stream was replaced", extra={"error": str(error)})
             await reading.feed.close()
             for connection in list(house.exchange.by_key.values()) if house.open_exchange is not None else ():
-                connection.close(close_codes.UPSTREAM_UNAVAILABLE)
+                connection.guarded(partial(connection.close, close_codes.UPSTREAM_UNAVAILABLE))
             house.feed, house.open_exchange = None, None
         finally:
             reading.end()
@@ -212,9 +208,11 @@ class _Reading:
         self._exchange: Exchange | None = None
         self._clock: asyncio.Task[None] | None = None
         self._guard = LeakGuard(policy(house.config))
+        api = Api(house.link)  # of its own: the feed does not queue behind sessions
+        api.calls = house.api.calls
         self.feed = Feed(
             house.link,
-            house.api,
+            api,
             FeedSettings(stream=house.config.stream.name),
             deliver=self._deliver,
             hole=self._hole,
@@ -268,14 +266,16 @@ def _first_to_read(info: StreamInfo, config: Config) -> int:
 def _hear_claim(house: House, data: bytes) -> None:
     """Another gateway has claimed a session, or an operator has ended one (an empty claim)."""
     try:
-        claimed = msgspec.json.decode(data, type=_Claimed)
+        claimed = msgspec.json.decode(data, type=Claim)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return
     if house.open_exchange is None:
         return
-    house.cursors.forget(claimed.key)
     connection = house.exchange.by_key.get(claimed.key)
-    if connection is not None and connection.cursor.claim != claimed.claim:
+    if connection is None:
+        house.cursors.forget(claimed.key)
+    elif connection.cursor.claim != claimed.claim and claimed.revision > connection.cursor.claimed_revision:
+        house.cursors.forget(claimed.key)
         connection.lose(ended=not claimed.claim)
 
 
@@ -289,7 +289,8 @@ async def _drain(house: House) -> None:
     try:
         async with asyncio.timeout(drain.timeout_s):
             for connection in connections:
-                connection.close(close_codes.DRAINING, random.randint(0, drain.spread_ms))
+                after_ms = random.randint(0, drain.spread_ms)
+                connection.guarded(partial(connection.close, close_codes.DRAINING, after_ms))
             if house.open_exchange is not None:
                 await house.exchange.empty.wait()
             await house.replays.settle()

@@ -11,6 +11,7 @@ class Held(Protocol):
     """A connection's hold on its session's record."""
 
     claim: str
+    claimed_revision: int
     saved_through: int
 
 
@@ -41,8 +42,8 @@ class Attached(Protocol):
         """Run a step of this session; a bug in it ends this connection and no other."""
         ...
 
-    def fail(self) -> None:
-        """A bug was met while this session was served."""
+    def fail(self, before_seq: int | None = None) -> None:
+        """A bug was met while this session was served, at an event that was not sent."""
         ...
 
     def tick(self, now_s: float, unix_s: float) -> None:

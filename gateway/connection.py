@@ -16,6 +16,7 @@ from aiohttp import web
 
 from gateway import close_codes, frames
 from gateway.effects import Close, Effect, Hold, PumpAgain, ReadDurable, Release, Save, VerifyToken
+from gateway.exchange import Exchange
 from gateway.house import House
 from gateway.session import Phase, Session
 from gateway.websocket_frame import websocket_messages
@@ -33,6 +34,8 @@ WRITE_HIGH_BYTES = 262_144
 """Unsent bytes at which a socket counts as taking no more."""
 WRITE_LOW_BYTES = 65_536
 """Unsent bytes at which it takes some again."""
+UNSENT_MOST_BYTES = 4_194_304
+"""Unsent bytes at which a client that goes on sending frames is closed; events alone stop at ``WRITE_HIGH_BYTES``."""
 CLOSE_S = 2.0
 """Seconds for a close handshake; then the socket is cut."""
 
@@ -43,6 +46,7 @@ class Connection:
     def __init__(
         self,
         house: House,
+        exchange: Exchange,
         socket: web.WebSocketResponse,
         transport: asyncio.Transport,
         drained: Callable[[], Awaitable[None]],
@@ -57,7 +61,7 @@ class Connection:
         durable: Durable,
     ) -> None:
         self.house = house
-        self.exchange = house.exchange
+        self.exchange = exchange
         """Of the stream that the session was opened on: another one may have taken its place."""
         self.key = key
         self.owner = owner
@@ -67,6 +71,8 @@ class Connection:
         self.durable = durable
         self.cursor = Cursor(key, claim, revision, self.record, self._lost)
         self.is_attached = False
+        self.is_new = False
+        """Whether the session was not known before: it has no durable yet."""
         self.held: dict[str, None] = {}
         self.closed_with = 0
         """Our close code, once we have closed."""
@@ -111,8 +117,13 @@ class Connection:
         except Exception:  # noqa: BLE001  # the top of whatever runs: a callback of the loop, a task, the feed
             self.fail()
 
-    def fail(self) -> None:
-        """A bug was met while this session was served: log it, close with 1011. Call where it was caught."""
+    def fail(self, before_seq: int | None = None) -> None:
+        """A bug was met while this session was served: log it, close with 1011. Call where it was caught.
+
+        ``before_seq``: the event that it was met at, which was not sent.
+        """
+        if before_seq is not None:
+            self.session.stop_before(before_seq)
         log.exception("a session failed", extra={"durable": self.key, "code": close_codes.INTERNAL})
         self.session.end()
         self._shut(close_codes.INTERNAL)
@@ -129,10 +140,12 @@ class Connection:
     def receive(self, received: list[frames.Frame]) -> None:
         """Frames from the client, in order."""
         now_s = self.house.now_s()
-        effects: list[Effect] = []
-        for frame in received:
-            effects += self.session.receive(frame, self.permissions, now_s)
-        self.perform(effects)
+        for frame in received:  # each is carried out before the next is judged
+            for effect in self.session.receive(frame, self.permissions, now_s):
+                self._perform(effect)
+        if self._transport.get_write_buffer_size() > UNSENT_MOST_BYTES:
+            self.close(close_codes.OVERLOADED)  # it sends without reading the answers
+        self.perform([])
 
     def perform(self, effects: list[Effect]) -> None:
         """Carry out effects in order, then write what there is to write."""
@@ -295,7 +308,7 @@ class Connection:
         self.guarded(self.pump)
 
     def _lost(self, ended: bool) -> None:  # noqa: FBT001  # called by Cursors
-        self.close(close_codes.REVOKED if ended else close_codes.TAKEN_OVER)
+        self.guarded(partial(self.close, close_codes.REVOKED if ended else close_codes.TAKEN_OVER))
 
     def lose(self, *, ended: bool) -> None:
         """Another connection holds the session now, or an operator ended it.

@@ -61,7 +61,7 @@ class Exchange:
                 if connection.session.offer(event):
                     self._dirty[connection] = None
             except Exception:  # noqa: BLE001  # a bug in one session must not cost the others this event
-                connection.fail()
+                connection.fail(event.seq)
         self._flush_soon()
 
     def hole(self, hole: Hole) -> None:

@@ -15,6 +15,9 @@ from mesh.link import Link
 from replay.cursors import Cursors
 from replay.durable import Durables
 
+FEED_SILENT_S = 10.0
+"""A feed without a sign of life for so many seconds serves nobody new: it may be far behind without knowing."""
+
 
 class House:
     """The parts of a running gateway."""
@@ -59,13 +62,14 @@ class House:
     def is_ready(self) -> bool:
         """Whether clients can be served.
 
-        The feed has caught up with what was stored when it began, and NATS answers.
+        The feed has caught up with what was stored when it began and is heard of, and NATS answers.
         """
         return (
             self.open_exchange is not None
             and self.feed is not None
             and self.feed.caught_up.is_set()
             and self.link.is_up
+            and self.feed.age_s(self.now_s()) < FEED_SILENT_S
             and not self.is_draining
         )
 

@@ -80,6 +80,7 @@ class Listener:
         """Connections that have not been welcomed, by address."""
         self._rates: dict[str, TokenBucket] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._accepting: asyncio.Task[Any] | None = None
 
     def bind(self, host: str, port: int, *, shared: bool) -> tuple[str, int]:
         """Listen; ``shared`` lets other processes listen on the same port.
@@ -100,6 +101,7 @@ class Listener:
     async def run(self) -> None:
         """Accept for ever."""
         assert self._socket is not None, "bind comes first"
+        self._accepting = asyncio.current_task()
         while True:
             try:
                 accepted, address = await self._loop.sock_accept(self._socket)
@@ -119,8 +121,11 @@ class Listener:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    def close(self) -> None:
-        """Take no more sockets; those that are open stay."""
+    async def close(self) -> None:
+        """Take no more sockets; those that are open stay. Safe to repeat."""
+        if self._accepting is not None:
+            self._accepting.cancel()  # before its descriptor is free for another socket to take
+            await asyncio.wait([self._accepting])
         if self._socket is not None:
             self._socket.close()
 
@@ -155,13 +160,13 @@ class Listener:
 
     async def _greet(self, accepted: socket.socket, peer: str) -> None:
         """TLS, then HTTP. A slow or broken handshake ends the socket."""
-        accepted.setblocking(False)  # noqa: FBT003
-        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         server = self._runner.server
         assert server is not None, "the runner is set up first"
         handler = Handler(self, peer, server, loop=self._loop, **server._kwargs)
         is_connected = False
         try:
+            accepted.setblocking(False)  # noqa: FBT003
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls is None:
                 await self._loop.connect_accepted_socket(lambda: handler, accepted)
             else:

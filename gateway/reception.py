@@ -7,26 +7,20 @@ of the close codes of P3.2, with a fixed reason.
 import asyncio
 import logging
 import re
-import secrets
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable
 
-import msgspec
 from aiohttp import WSMsgType, web
 
 from gateway import close_codes, frames
-from gateway.access import Granted, grant
+from gateway.access import Granted
+from gateway.claiming import Claiming
 from gateway.connection import Connection
 from gateway.house import House
 from gateway.rates import TokenBucket
 from gateway.session import Session, SessionSettings
-from mesh.api import ApiError
-from mesh.kv import Conflict
-from replay.cursors import Known
-from replay.opening import Opening, claims_beyond, lose_expired, open_session
-from replay.position import Position
-from replay.record import Owner, Record, session_key
+from replay.record import Owner, session_key
 from security.errors import LimitReached, UpstreamUnavailable
 from security.permissions import Permissions
 from security.tokens import Claims, Refused
@@ -34,8 +28,6 @@ from security.tokens import Claims, Refused
 log = logging.getLogger(__name__)
 
 SESSION_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-CLAIM_TRIES = 60
-"""How often a claim is tried when others claim the same session at the same moment."""
 
 
 class _Refusal(Exception):
@@ -47,18 +39,12 @@ class _Refusal(Exception):
         self.error = error
 
 
-class _Claimed(msgspec.Struct, frozen=True):
-    opening: Opening
-    claim: str
-    revision: int
-    is_new: bool
-
-
 class Reception:
     """Receives sockets for a house."""
 
     def __init__(self, house: House) -> None:
         self._house = house
+        self._claiming = Claiming(house)
         self._user_rates: dict[tuple[str, str], TokenBucket] = {}
         self._user_sessions: dict[tuple[str, str], dict[str, Connection]] = {}
         self._opening: dict[tuple[str, str], Counter[str]] = {}
@@ -78,6 +64,7 @@ class Reception:
         try:
             connect = await self._first_frame(socket, encoding)
             connection = await self._open(connect, socket, transport, drained, encoding)
+            self._begin(connection)
             welcomed()
             await self._frames(connection, socket, encoding)
         except _Refusal as refusal:
@@ -135,39 +122,43 @@ class Reception:
         claims, permissions = await self._judge(connect)
         granted = self._grant(connect, permissions)
         if not house.is_ready:
-            raise _Refusal(close_codes.DRAINING if house.is_draining else close_codes.UPSTREAM_UNAVAILABLE)
+            raise _Refusal(self._unavailable())
+        exchange = house.exchange
         owner = Owner(claims.issuer, claims.subject, connect.session, claims.tenant or "")
         key = session_key(owner)
         self._admit(claims.principal, key)
         try:
-            claimed, refused = await self._claim(key, owner, connect, granted, permissions)
+            claimed = await self._claiming.claim(exchange, key, owner, connect.resume, granted, permissions)
         except (UpstreamUnavailable, LimitReached) as error:
             log.warning("a session could not be claimed", extra={"durable": key, "error": str(error)})
-            raise _Refusal(close_codes.UPSTREAM_UNAVAILABLE) from error
+            raise _Refusal(self._unavailable()) from error
         finally:
             self._opened(claims.principal, key)
-        # from here to start() in one step of the loop
-        rival = house.exchange.by_key.get(key)
+        # from here until the session is attached in one step of the loop
+        if house.is_draining or house.open_exchange is not exchange:
+            raise _Refusal(self._unavailable())
+        rival = exchange.by_key.get(key)
         if rival is not None:
             rival.lose(ended=False)
-            house.exchange.detach(rival)
+            exchange.detach(rival)
         if socket.closed or transport.is_closing():
             raise _Refusal(0)
         durable = house.durables.durable(key, owner)
         session = Session(
             name=connect.session,
-            stream=house.exchange.identity,
+            stream=exchange.identity,
             encoding=encoding,
             opening=claimed.opening,
             claims=claims,
-            denied=refused,
+            denied=claimed.refused,
             settings=self._settings(connect.window),
-            recent=house.exchange.recent,
+            recent=exchange.recent,
             now_s=house.now_s(),
             unix_s=time.time(),
         )
         connection = Connection(
             house,
+            exchange,
             socket,
             transport,
             drained,
@@ -181,14 +172,21 @@ class Reception:
             durable=durable,
         )
         connection.cursor.saved_through = claimed.opening.position
+        connection.is_new = claimed.is_new
         house.counters.connects += 1
         house.counters.outcomes[claimed.opening.outcome] += 1
         self._user_sessions.setdefault(claims.principal, {})[key] = connection
-        connection.start()
-        house.parking.cancel(key)
-        if claimed.is_new:
-            house.parking.make_soon(key, durable, session.interest)
         return connection
+
+    def _begin(self, connection: Connection) -> None:
+        """Attach and welcome; in the same step of the loop as the end of ``_open``."""
+        connection.start()
+        self._house.parking.cancel(connection.key)
+        if connection.is_new:
+            self._house.parking.make_soon(connection.key, connection.durable, connection.session.interest)
+
+    def _unavailable(self) -> int:
+        return close_codes.DRAINING if self._house.is_draining else close_codes.UPSTREAM_UNAVAILABLE
 
     async def _judge(self, connect: frames.Connect) -> tuple[Claims, Permissions]:
         try:
@@ -215,7 +213,7 @@ class Reception:
             raise _Refusal(close_codes.BAD_FRAME, "not_supported")
         if connect.subscribe is None:
             return None
-        granted = self._sort(connect.subscribe, permissions)
+        granted = self._claiming.sort(connect.subscribe, permissions)
         if granted.invalid:
             raise _Refusal(close_codes.BAD_FRAME, "invalid_subject")
         if connect.subscribe and not granted.allowed:
@@ -241,89 +239,12 @@ class Reception:
 
     def _leave(self, connection: Connection) -> None:
         principal = connection.claims.principal
-        held = self._user_sessions[principal]
+        held = self._user_sessions.get(principal, {})
         if held.get(connection.key) is connection:
             del held[connection.key]
         if not held:
-            del self._user_sessions[principal]
+            self._user_sessions.pop(principal, None)
             self._user_rates.pop(principal, None)
-
-    async def _claim(
-        self, key: str, owner: Owner, connect: frames.Connect, granted: Granted | None, permissions: Permissions
-    ) -> tuple[_Claimed, list[str]]:
-        """Take the session in the bucket; also the patterns that were refused."""
-        house = self._house
-        claim = secrets.token_hex(8)
-        known = await house.cursors.load(key)
-        for _ in range(CLAIM_TRIES):
-            known = self._freshest(key, known)
-            wanted, refused = self._wanted(known.record, granted, permissions)
-            opening = await self._decide(known, connect.resume, wanted)
-            record = Record(
-                stream=house.exchange.identity,
-                acked=opening.acked,
-                through=opening.position,
-                patterns=dict(opening.interest.since),
-                owner=owner,
-                claim=claim,
-                gateway=house.name,
-                untold=opening.gap,
-                saved_s=int(time.time()),
-            )
-            revision = await house.cursors.claim(key, record, known)
-            if not isinstance(revision, Conflict):
-                await self._tell_others(key, claim, known.record)
-                return _Claimed(opening, claim, revision, known.record is None), refused
-            known = await house.cursors.load(key, from_leader=True)
-        raise UpstreamUnavailable("the session is being claimed elsewhere")
-
-    def _freshest(self, key: str, known: Known) -> Known:
-        """What an older connection in this process knows better than the bucket: acknowledgements not yet stored."""
-        rival = self._house.exchange.by_key.get(key)
-        if rival is None or known.record is None or known.record.claim != rival.cursor.claim:
-            return known
-        return msgspec.structs.replace(known, record=rival.record())
-
-    def _sort(self, wanted: Iterable[str], permissions: Permissions) -> Granted:
-        limits = self._house.config.limits
-        return grant(wanted, permissions, pattern_bytes=limits.pattern_bytes, pattern_tokens=limits.pattern_tokens)
-
-    def _wanted(
-        self, record: Record | None, granted: Granted | None, permissions: Permissions
-    ) -> tuple[Sequence[str], list[str]]:
-        """The permitted patterns, and those refused. What a session has is judged anew each time it comes back."""
-        if granted is None:
-            granted = self._sort(record.patterns if record is not None else (), permissions)
-        return granted.allowed, granted.denied + granted.invalid
-
-    async def _decide(self, known: Known, resume: frames.Resume | None, wanted: Sequence[str] | None) -> Opening:
-        house = self._house
-        exchange = house.exchange
-        recent = exchange.recent
-        position = Position(resume.stream, resume.seq) if resume is not None else None
-        last_seq, first_seq = recent.head, 0
-        if claims_beyond(known.record, position, exchange.identity, recent.head):
-            state = await self._leader_state()
-            last_seq, first_seq = max(state[1], recent.head), state[0]
-        opening = open_session(known.record, position, wanted, exchange.identity, last_seq, unreadable=known.unreadable)
-        start = opening.interest.start_after(opening.position, recent.head)
-        if opening.outcome != "fresh" and not recent.reaches_back_to(start):
-            first_seq = first_seq or (await self._leader_state())[0]
-            opening = lose_expired(opening, first_seq, last_seq)
-        return opening
-
-    async def _leader_state(self) -> tuple[int, int]:
-        """First and last sequence of the stream."""
-        info = await self._house.api.stream_info(self._house.config.stream.name)
-        if isinstance(info, ApiError):
-            raise UpstreamUnavailable(f"stream: {info.description}")
-        return info.state.first_seq, info.state.last_seq
-
-    async def _tell_others(self, key: str, claim: str, before: Record | None) -> None:
-        """Another gateway seems to serve the session: it learns now what its next write would teach it."""
-        if before is not None and before.gateway not in ("", self._house.name):
-            payload = msgspec.json.encode({"key": key, "claim": claim})
-            await self._house.link.publish(CLAIMED_SUBJECT, payload)
 
     def _settings(self, wish: frames.WindowWish | None) -> SessionSettings:
         config = self._house.config
@@ -386,7 +307,3 @@ class Reception:
         except (TimeoutError, ConnectionError):
             if transport is not None:
                 transport.abort()
-
-
-CLAIMED_SUBJECT = "tidewire.gateway.claimed"
-"""Core NATS subject on which gateways tell each other of claims."""

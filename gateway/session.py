@@ -168,6 +168,11 @@ class Session:
             return False
         return True
 
+    def stop_before(self, seq: int) -> None:
+        """An event could not be offered: a replay begins before it."""
+        if self.phase is Phase.LIVE:
+            self.position, self.phase = seq - 1, Phase.LAGGING
+
     def skip(self, hole: Hole) -> None:
         """The feed met a hole: a live session is told at once, any other meets it as it reads on."""
         if self.phase is Phase.LIVE and self.interest.since:
@@ -419,7 +424,8 @@ class Session:
         self._say(frames.Live(self.position))
 
     def _ack(self, seq: int) -> list[Effect]:
-        if seq > self.told:
+        told = self.told if self.untold is None else max(self.told, self.untold.before - 1)
+        if seq > told:
             return self.close(close_codes.BAD_FRAME)  # it acknowledges what it was never told of
         has_read_gap = self.untold is not None and seq >= self.untold.before - 1
         if has_read_gap:
@@ -435,6 +441,8 @@ class Session:
         if frame.from_ != "now":
             return self._refuse(frame.id, "not_supported", "only from now is supported yet")
         settings = self._settings
+        if len(frame.subjects) > settings.subscriptions:
+            return self._refuse(frame.id, "limit", f"more than {settings.subscriptions} subscriptions")
         granted = grant(
             frame.subjects,
             permissions,
@@ -456,6 +464,8 @@ class Session:
         return [*(Hold(pattern) for pattern in new), Save(reply)]
 
     def _unsubscribe(self, frame: frames.Unsubscribe) -> list[Effect]:
+        if len(frame.subjects) > self._settings.subscriptions:
+            return self._refuse(frame.id, "limit", f"more than {self._settings.subscriptions} subscriptions")
         gone = [pattern for pattern in dict.fromkeys(frame.subjects) if pattern in self.interest.since]
         for pattern in gone:
             del self.interest.since[pattern]

@@ -18,9 +18,12 @@ from mesh.api import NO_MESSAGE, Api, ApiError, ConsumerInfo, StreamInfo, identi
 from mesh.contiguity import Broken, Contiguity, Hole
 from mesh.event import StoredEvent, header_of, is_well_formed, read_delivery, status_of
 from mesh.link import Link, Tap
-from security.errors import StreamReplaced, UpstreamUnavailable
+from security.errors import LimitReached, StreamReplaced, UpstreamUnavailable
 
 log = logging.getLogger(__name__)
+
+FALLEN_S = 2.0
+"""Seconds for which a leader must say that the stream ends below what was read, before that is believed."""
 
 
 class FeedSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +69,8 @@ class Feed:
         self._room = 0
         self._broken = ""
         self._failure: Exception | None = None
+        self._fallen = ("", 0.0)
+        """Leader that said the stream ends below ``head``, and when it first did."""
         self._made = 0
         self._pulls = 0
         self._consumer = b""
@@ -110,7 +115,7 @@ class Feed:
         while True:
             try:
                 tap = await self._attach(start)
-            except (UpstreamUnavailable, OSError) as error:
+            except (UpstreamUnavailable, LimitReached, OSError) as error:
                 failures += 1
                 log.warning("feed cannot read", extra={"error": str(error), "failures": failures})
                 await asyncio.sleep(min(2.0, 0.05 * 2 ** min(failures, 6)))
@@ -118,7 +123,7 @@ class Feed:
             failures = 0
             try:
                 await self._follow()
-            except UpstreamUnavailable as error:
+            except (UpstreamUnavailable, LimitReached) as error:
                 self._broken = str(error)
             finally:
                 await tap.close()
@@ -177,8 +182,19 @@ class Feed:
         if self.identity and identity != self.identity:
             raise StreamReplaced(f"stream {self._settings.stream} was made anew")
         if self.identity and info.state.last_seq < self.head:
-            raise StreamReplaced(f"stream {self._settings.stream} fell back from {self.head} to {info.state.last_seq}")
+            self._believe_fallen_back(info)
+            raise UpstreamUnavailable("the stream's leader is behind the feed")
+        self._fallen = ("", 0.0)
         return info
+
+    def _believe_fallen_back(self, info: StreamInfo) -> None:
+        """One answer is no proof: a leader that was just elected may not have applied everything yet."""
+        leader, since_s = self._fallen
+        now_s = asyncio.get_running_loop().time()
+        if leader != info.leader:
+            self._fallen = (info.leader, now_s)
+        elif now_s - since_s >= FALLEN_S:
+            raise StreamReplaced(f"stream {self._settings.stream} fell back from {self.head} to {info.state.last_seq}")
 
     async def _follow(self) -> None:
         """Keep pulling until something is wrong."""

@@ -38,6 +38,8 @@ class Cursor:
         self.key = key
         self.claim = claim
         self.revision = revision
+        self.claimed_revision = revision
+        """Of the write by which the session was claimed; a claim with a greater one is newer."""
         self.current = current
         """Makes the record of now."""
         self.lost = lost
@@ -115,8 +117,9 @@ class Cursors:
                 # our own write whose answer was lost looks the same: the claim tells them apart
                 entry, newest = await self._bucket.get_from_leader(cursor.key)
                 stored = decode_record(entry.value) if entry is not None else None
-                if stored is None or stored.claim != cursor.claim:
-                    self._lose(cursor, ended=stored is None)
+                is_gone = entry is None and newest == 0  # expired, purged: nobody else has it
+                if not is_gone and (stored is None or stored.claim != cursor.claim):
+                    self._lose(cursor, ended=entry is None)
                     return False
                 revision = await self._bucket.put(cursor.key, value, revision=newest)
                 if isinstance(revision, Conflict):

@@ -11,10 +11,10 @@ from typing import Any
 import click
 import msgspec
 
+from gateway.claiming import CLAIMED_SUBJECT, Claim
 from gateway.commands import options
 from gateway.commands.upstream import config_of, connected
 from gateway.config import Config
-from gateway.reception import CLAIMED_SUBJECT
 from mesh.api import CONSUMER_NOT_FOUND, Api, ApiError, ConsumerInfo
 from mesh.kv import Bucket
 from replay.record import Record, decode_record
@@ -59,8 +59,8 @@ class _Store:
 
     async def end(self, key: str) -> None:
         """Forget the session: its cursor, then its connection, then the durable, which nobody makes again by then."""
-        await self._bucket.delete(key)
-        await self._api.link.publish(CLAIMED_SUBJECT, msgspec.json.encode({"key": key, "claim": ""}))
+        revision = await self._bucket.delete(key)
+        await self._api.link.publish(CLAIMED_SUBJECT, msgspec.json.encode(Claim(key, "", revision)))
         gone = await self._api.call("CONSUMER.DELETE", f"{self._stream}.{key}", None, _Gone)
         if isinstance(gone, ApiError) and gone.err_code != CONSUMER_NOT_FOUND:
             raise UpstreamUnavailable(f"consumer {key}: {gone.description}")
