@@ -176,7 +176,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds for the head of the HTTP request; a slower one is closed."""
     first_frame_s: Seconds = 5.0
     """Seconds from the upgrade to the ``connect`` frame; a later one closes with 4005."""
-    verify_queue: Annotated[int, Meta(ge=1, le=100_000)] = 256
+    verify_queue: Annotated[int, Meta(ge=1, le=100_000)] = 4_096
     """Tokens that wait for their signature check; more close with 4002."""
     token_bytes: Annotated[int, Meta(ge=256, le=8_192)] = 8_192
     """Bytes of a token, 256 to 8,192; a longer one closes with 4501."""

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from gateway.frames import JSON
-from mesh.event import MESSAGE_ID, StoredEvent, header_of, headers_of
+from mesh.event import MESSAGE_ID, StoredEvent, headers_of
 from security.strict_json import depth_exceeds
 
 DATA_DEPTH = 64
@@ -41,7 +41,7 @@ def event_frame(event: StoredEvent, encoding: str, *, replay: bool) -> bytes:
 def timestamp(time_ns: int) -> str:
     """RFC 3339, UTC, as many digits of the second as are not zero."""
     seconds, ns = divmod(time_ns, 1_000_000_000)
-    text = datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    text = datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat()[:19]
     return f"{text}.{ns:09d}".rstrip("0").rstrip(".") + "Z"
 
 
@@ -63,12 +63,12 @@ def _envelope(event: StoredEvent) -> dict[str, Any]:
         "time": timestamp(event.time_ns),
     }
     if event.header_block:
-        message_id = header_of(event.header_block, MESSAGE_ID)
-        if message_id is not None:
-            envelope["id"] = message_id
-        headers = {
-            name: value for name, value in reversed(headers_of(event.header_block)) if not name.startswith("Nats-")
-        }
+        headers: dict[str, str] = {}
+        for name, value in headers_of(event.header_block):
+            if name == MESSAGE_ID:
+                envelope.setdefault("id", value)
+            elif not name.startswith("Nats-"):
+                headers.setdefault(name, value)
         if headers:
             envelope["headers"] = headers
     return envelope
