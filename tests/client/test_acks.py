@@ -185,3 +185,19 @@ def test_more_than_two_windows_of_unprocessed_events_are_a_bug_of_the_gateway() 
     assert bench.all(TellLive)
     bench.get(event(17))
     assert bench.core.state == "waiting"
+
+
+def test_without_a_connection_the_position_is_stored_and_nothing_is_sent() -> None:
+    bench = Bench()
+    bench.live(event(20))
+    bench.process(20).cut(1011)
+    assert bench.wait().out == [Store(Position(A, 20))]
+    assert bench.core.state == "waiting"
+
+
+def test_half_a_window_of_bytes_is_acknowledged_at_once() -> None:
+    bench = Bench()
+    bench.get_token().open()
+    bench.get(welcome(10, window={"messages": 1000, "bytes": 4}), event(11), event(12))
+    assert bench.process(11).out == []
+    assert bench.process(12).sent() == [Ack(12)]

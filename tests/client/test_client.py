@@ -193,6 +193,16 @@ async def test_two_iterators_share_a_session_and_an_event_waits_for_both(gateway
             await anext(narrow)
 
 
+async def test_a_subscription_given_up_at_the_end_of_its_block_lets_the_position_go_on(gateway: Gateway) -> None:
+    async with client_of(gateway) as client:
+        async with client.subscribe("orders.>") as events:
+            peer = await to_live(gateway, event(11), event(12))
+            assert (await anext(events)).seq == 11
+            assert client.position == Position(STREAM, 10)
+        assert client.position == Position(STREAM, 12)
+        assert (await peer.expect("unsubscribe"))["subjects"] == ["orders.>"]
+
+
 async def test_a_pattern_added_later_is_told_and_its_refusal_ends_its_iterator_alone(gateway: Gateway) -> None:
     async with client_of(gateway) as client:
         events = client.subscribe("orders.>")

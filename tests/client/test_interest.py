@@ -75,3 +75,13 @@ def test_refused_patterns_end_their_iterators_alone() -> None:
     bench.do(bench.core.subscribe(4, ("more.>",), bench.now))
     bench.get(Reply(id="3", data=ReplyData(seq=12)))
     assert bench.out == []
+
+
+def test_events_of_a_refused_pattern_hold_the_position_no_more() -> None:
+    bench = Bench("orders.>")
+    bench.live()
+    bench.do(bench.core.subscribe(2, ("stock.>",), bench.now))
+    bench.get(event(20, "stock.a"), event(21), Reply(id="1", data=ReplyData(denied=("stock.>",))))
+    assert bench.only(Deny).inboxes == (2,)
+    bench.process(21)
+    assert bench.core.position == Position(A, 21)

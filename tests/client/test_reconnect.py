@@ -96,3 +96,30 @@ def test_backoff_stays_under_its_cap_with_jitter_at_it() -> None:
     assert max(at_cap) <= 20.0
     assert backoff.delay_s(30, FixedRandom(0.999)) == 20.0
     assert backoff.told_delay_s(-5, FixedRandom(0.0)) == 0.0
+
+
+def test_a_wish_to_wait_holds_for_one_loss_only() -> None:
+    bench = Bench(draw=0.5)
+    bench.live().get(Goodbye(code=4001, after=7000))
+    bench.wait_for(Open).open()
+    bench.cut()
+    assert round(bench.core.due - bench.now, 3) == 1.0
+
+
+def test_live_told_again_does_not_put_the_calm_off() -> None:
+    bench = Bench(draw=0.5)
+    bench.live().cut()
+    bench.wait_for(Open).open()
+    bench.get(welcome(), Live(10)).later(6.0)
+    bench.get(Live(11)).later(4.1)
+    bench.cut()
+    assert round(bench.core.due - bench.now, 3) == 0.125
+
+
+def test_a_bug_is_forgiven_after_a_calm_time() -> None:
+    bench = Bench()
+    bench.live().cut(4413)
+    bench.wait_for(Open).open()
+    bench.get(welcome(), Live(10)).later(10.1)
+    bench.cut(4413)
+    assert bench.core.state == "waiting"

@@ -86,3 +86,35 @@ def test_a_token_of_another_user_stops_the_client() -> None:
     bench.live()
     number = bench.get(Expiring(60)).only(FetchToken).number
     assert bench.do(bench.core.token_fetched(number, "t2", "other", bench.now)).only(Stop).kind == "user_changed"
+
+
+def test_a_token_that_only_ended_is_no_refusal() -> None:
+    bench = Bench()
+    bench.get_token().open()
+    for token in ("t2", "t3"):
+        bench.cut(4004).wait_for(FetchToken).get_token(token)
+        assert bench.open().token == token
+
+
+def test_a_welcome_forgives_a_refusal() -> None:
+    bench = Bench()
+    bench.get_token().open()
+    for token in ("t2", "t3"):
+        bench.cut(4501).wait_for(FetchToken).get_token(token)
+        assert bench.open().token == token
+        bench.get(welcome())
+
+
+def test_a_callable_that_fails_is_asked_again_after_longer_and_longer_waits() -> None:
+    bench = Bench(draw=0.5)
+    bench.live()
+    bench.get(Expiring(60))
+    waits = []
+    for _ in range(3):
+        number = bench.only(FetchToken).number
+        bench.do(bench.core.token_failed(number, bench.now, final=False))
+        asked_at = bench.now
+        while not bench.all(FetchToken):
+            bench.do(bench.core.heard(1, bench.now)).wait()
+        waits.append(round(bench.now - asked_at, 3))
+    assert waits == [0.75, 1.0, 1.5]
