@@ -31,6 +31,7 @@ from gateway import close_codes, frames
 from gateway.access import grant
 from gateway.effects import Close, Effect, Hold, PumpAgain, ReadDurable, Release, Save, VerifyToken
 from gateway.event_frame import event_frame, timestamp
+from gateway.outstanding import Outstanding
 from mesh.contiguity import Hole
 from mesh.event import StoredEvent
 from replay.catchup import Failed, Read
@@ -112,8 +113,7 @@ class Session:
         self._opening = opening
         self._denied = denied
         self._settings = settings
-        self._outstanding: deque[tuple[int, int]] = deque()
-        self._outstanding_bytes = 0
+        self._outstanding = Outstanding(settings.window_messages, settings.window_bytes)
         self._through = opening.position
         self._heard_s = now_s
         self._pinged = False
@@ -188,12 +188,12 @@ class Session:
             return []  # the feed, the client's ack or the socket calls again
         self.position = self.interest.start_after(self.position, recent.head)
         if not recent.reaches_back_to(self.position):
-            if self._has_half() or self._is_impatient:
+            if self._outstanding.has_half or self._is_impatient:
                 return [self._ask_durable()]
             self._hold_s = self._hold_s or self._heard_s + HOLD_BACK_S
             self.due_s = min(self.due_s, self._hold_s)
             return []
-        most = min(CHUNK, self._settings.window_messages - len(self._outstanding))
+        most = min(CHUNK, self._outstanding.messages_left)
         found = recent.read(self.position, self.interest, most)
         if not self._send_all(found.events, found.holes, found.reached):
             return []
@@ -342,24 +342,20 @@ class Session:
         if self.phase is Phase.ENDED:
             return self._through
         reached = self._recent.head if self.phase is Phase.LIVE else self.position
-        if self._outstanding:
-            reached = min(reached, self._outstanding[0][0] - 1)
+        first = self._outstanding.first
+        if first is not None:
+            reached = min(reached, first - 1)
         return max(self.acked, reached)
 
     @property
     def outstanding(self) -> tuple[int, int]:
         """Events and bytes sent and not acknowledged."""
-        return len(self._outstanding), self._outstanding_bytes
+        return len(self._outstanding), self._outstanding.bytes
 
     # --- inside ---
 
     def _has_room(self) -> bool:
-        settings = self._settings
-        return (
-            not self.is_blocked
-            and len(self._outstanding) < settings.window_messages
-            and (self._outstanding_bytes < settings.window_bytes or not self._outstanding)
-        )
+        return not self.is_blocked and self._outstanding.has_room
 
     def _send(self, event: StoredEvent, *, replay: bool) -> bool:
         """Send an event if there is room for it. One that is larger than the whole window goes alone."""
@@ -371,11 +367,10 @@ class Session:
             return True
         frame = event_frame(event, self.encoding, replay=replay)
         size = len(frame)
-        if self._outstanding and self._outstanding_bytes + size > self._settings.window_bytes:
+        if not self._outstanding.fits(size):
             return False
         assert event.seq > self.told, "invariant 3: sequences rise"
-        self._outstanding.append((event.seq, size))
-        self._outstanding_bytes += size
+        self._outstanding.add(event.seq, size)
         self.told = max(self.told, event.seq)
         self.events_sent += 1
         self.events_replayed += replay
@@ -402,20 +397,12 @@ class Session:
         self.untold = hole.joined_to(self.untold)
         self._say(frames.Gap(hole.after, hole.before, hole.reason))
 
-    def _has_half(self) -> bool:
-        """Whether half of the window is free: a read of the durable for an event or two costs as much as for many."""
-        settings = self._settings
-        return (
-            len(self._outstanding) * 2 <= settings.window_messages
-            and self._outstanding_bytes * 2 <= settings.window_bytes
-        ) or not self._outstanding
-
     def _ask_durable(self) -> Effect:
         self.is_reading = True
         self._hold_s, self._is_impatient = None, False
-        settings = self._settings
-        batch = min(settings.batch_events, settings.window_messages - len(self._outstanding))
-        room = max(1, settings.window_bytes - self._outstanding_bytes) + MESSAGE_OVERHEAD_BYTES
+        outstanding = self._outstanding
+        batch = min(self._settings.batch_events, outstanding.messages_left)
+        room = max(1, outstanding.bytes_most - outstanding.bytes) + MESSAGE_OVERHEAD_BYTES
         return ReadDurable(self.position, batch, room)
 
     def _go_live(self) -> None:
@@ -433,8 +420,7 @@ class Session:
         if seq <= self.acked:
             return [Save()] if has_read_gap else []
         self.acked = seq
-        while self._outstanding and self._outstanding[0][0] <= seq:
-            self._outstanding_bytes -= self._outstanding.popleft()[1]
+        self._outstanding.acknowledge(seq)
         return [Save(), *self.pump()]
 
     def _subscribe(self, frame: frames.Subscribe, permissions: Permissions) -> list[Effect]:

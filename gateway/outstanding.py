@@ -1,0 +1,52 @@
+"""Pure: what was sent to a session and not acknowledged, held against the client's window (P4.4)."""
+
+from collections import deque
+
+
+class Outstanding:
+    """Events sent and not acknowledged, oldest first."""
+
+    __slots__ = ("_sent", "bytes", "bytes_most", "messages_most")
+
+    def __init__(self, messages_most: int, bytes_most: int) -> None:
+        self.messages_most = messages_most
+        self.bytes_most = bytes_most
+        self.bytes = 0
+        self._sent: deque[tuple[int, int]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._sent)
+
+    @property
+    def first(self) -> int | None:
+        """Sequence of the oldest, or None."""
+        return self._sent[0][0] if self._sent else None
+
+    @property
+    def messages_left(self) -> int:
+        """How many more events the window takes."""
+        return self.messages_most - len(self._sent)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the window takes anything more."""
+        return self.messages_left > 0 and (self.bytes < self.bytes_most or not self._sent)
+
+    @property
+    def has_half(self) -> bool:
+        """Whether half of the window is free."""
+        return not self._sent or (len(self._sent) * 2 <= self.messages_most and self.bytes * 2 <= self.bytes_most)
+
+    def fits(self, size: int) -> bool:
+        """Whether an event of ``size`` bytes may be sent. One that is larger than the whole window goes alone."""
+        return self.has_room and (not self._sent or self.bytes + size <= self.bytes_most)
+
+    def add(self, seq: int, size: int) -> None:
+        """An event was sent."""
+        self._sent.append((seq, size))
+        self.bytes += size
+
+    def acknowledge(self, seq: int) -> None:
+        """Everything up to ``seq`` is processed."""
+        while self._sent and self._sent[0][0] <= seq:
+            self.bytes -= self._sent.popleft()[1]
