@@ -28,18 +28,18 @@ class Outstanding:
         return self.messages_most - len(self._sent)
 
     @property
-    def has_room(self) -> bool:
+    def takes_more(self) -> bool:
         """Whether the window takes anything more."""
         return self.messages_left > 0 and (self.bytes < self.bytes_most or not self._sent)
 
     @property
-    def has_half(self) -> bool:
+    def is_half_free(self) -> bool:
         """Whether half of the window is free."""
         return not self._sent or (len(self._sent) * 2 <= self.messages_most and self.bytes * 2 <= self.bytes_most)
 
     def fits(self, size: int) -> bool:
         """Whether an event of ``size`` bytes may be sent. One that is larger than the whole window goes alone."""
-        return self.has_room and (not self._sent or self.bytes + size <= self.bytes_most)
+        return self.takes_more and (not self._sent or self.bytes + size <= self.bytes_most)
 
     def add(self, seq: int, size: int) -> None:
         """An event was sent."""

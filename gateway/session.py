@@ -188,7 +188,7 @@ class Session:
             return []  # the feed, the client's ack or the socket calls again
         self.position = self.interest.start_after(self.position, recent.head)
         if not recent.reaches_back_to(self.position):
-            if self._outstanding.has_half or self._is_impatient:
+            if self._outstanding.is_half_free or self._is_impatient:
                 return [self._ask_durable()]
             self._hold_s = self._hold_s or self._heard_s + HOLD_BACK_S
             self.due_s = min(self.due_s, self._hold_s)
@@ -355,7 +355,7 @@ class Session:
     # --- inside ---
 
     def _has_room(self) -> bool:
-        return not self.is_blocked and self._outstanding.has_room
+        return not self.is_blocked and self._outstanding.takes_more
 
     def _send(self, event: StoredEvent, *, replay: bool) -> bool:
         """Send an event if there is room for it. One that is larger than the whole window goes alone."""

@@ -7,9 +7,9 @@ def test_the_number_of_events_is_bounded() -> None:
     window = Outstanding(2, 100)
     assert window.fits(1)
     window.add(5, 1)
-    assert window.has_half
+    assert window.is_half_free
     window.add(9, 1)
-    assert (len(window), window.has_room, window.fits(1), window.has_half) == (2, False, False, False)
+    assert (len(window), window.takes_more, window.fits(1), window.is_half_free) == (2, False, False, False)
     window.acknowledge(5)
     assert (window.first, window.messages_left, window.bytes) == (9, 1, 1)
 
@@ -19,9 +19,9 @@ def test_bytes_are_bounded_and_a_large_event_goes_alone() -> None:
     assert window.fits(1_000)
     window.add(1, 60)
     assert (window.fits(40), window.fits(41)) == (True, False)
-    assert not window.has_half
+    assert not window.is_half_free
     window.acknowledge(1)
     window.add(2, 1_000)
-    assert not window.has_room
+    assert not window.takes_more
     window.acknowledge(7)
-    assert (len(window), window.bytes, window.first, window.has_room) == (0, 0, None, True)
+    assert (len(window), window.bytes, window.first, window.takes_more) == (0, 0, None, True)
