@@ -27,8 +27,10 @@ from tests.until import until
 
 QUICK_LINK = {"heartbeat_s": 0.2, "dead_after_s": 2.0, "backoff_max_s": 0.1, "connect_s": 1.0}
 QUICK = FeedSettings(heartbeat_s=0.1, silent_s=0.6, probe_s=0.2, expires_s=2.0)
-PATIENT = msgspec.structs.replace(QUICK, silent_s=10.0)
+PATIENT = msgspec.structs.replace(QUICK, silent_s=10.0, probe_s=0.3)
 """For tests in which the feed must not be made again."""
+UNASKING = msgspec.structs.replace(PATIENT, probe_s=60.0)
+"""For tests in which what has happened must be noticed without asking the leader."""
 RETRY = RetryPolicy(attempt_s=0.3, first_wait_s=0.02, longest_wait_s=0.1)
 
 
@@ -267,8 +269,7 @@ async def test_nothing_is_lost_or_repeated_when_connections_are_cut(server: Embe
 
 async def test_a_silent_server_makes_the_feed_read_again(server: EmbeddedServer) -> None:
     async with TcpProxy(server.port) as proxy:
-        unasking = msgspec.structs.replace(QUICK, probe_s=60.0)
-        async with reading(server, 1, unasking, url=proxy.url) as read:
+        async with reading(server, 1, msgspec.structs.replace(UNASKING, silent_s=0.6), url=proxy.url) as read:
             await publish(server, 5)
             await read.reaches(5)
             proxy.stall()
@@ -280,7 +281,7 @@ async def test_a_silent_server_makes_the_feed_read_again(server: EmbeddedServer)
 
 
 async def test_a_consumer_that_somebody_deleted_is_made_again(server: EmbeddedServer) -> None:
-    async with reading(server, 1, PATIENT) as read:
+    async with reading(server, 1, UNASKING) as read:
         for n in range(1, 4):
             await publish(server, 20)
             await read.reaches(40 * n - 20)
@@ -296,14 +297,32 @@ async def test_a_consumer_that_no_longer_delivers_is_found_out_by_asking_the_lea
     async with reading(server, 1, PATIENT) as read:
         await publish(server, 2)
         await read.reaches(2)
-        info = await ask(server, "CONSUMER.INFO", name=f"EVENTS.{await consumer_of(server)}")
-        config = info["config"]
-        assert isinstance(config, dict)
-        body = {"stream_name": "EVENTS", "config": {**config, "filter_subject": "orders.none"}, "action": "update"}
-        await ask(server, "CONSUMER.CREATE", body, name=f"EVENTS.{config['name']}.orders.none")
+        await silence(server)
         await publish(server, 3)
         await read.reaches(5)
         assert (read.seqs, read.feed.restarts) == ([1, 2, 3, 4, 5], 1)
+
+
+async def silence(server: EmbeddedServer) -> None:
+    """Let the feed's consumer live on and deliver nothing."""
+    info = await ask(server, "CONSUMER.INFO", name=f"EVENTS.{await consumer_of(server)}")
+    config = info["config"]
+    assert isinstance(config, dict)
+    body = {"stream_name": "EVENTS", "config": {**config, "filter_subject": "orders.none"}, "action": "update"}
+    await ask(server, "CONSUMER.CREATE", body, name=f"EVENTS.{config['name']}.orders.none")
+
+
+async def test_events_that_expired_before_they_were_delivered_are_told(server: EmbeddedServer) -> None:
+    async with reading(server, 1, PATIENT) as read:
+        await publish(server, 2)
+        await read.reaches(2)
+        await silence(server)
+        probed = read.feed._api.calls["STREAM.INFO"]
+        await until(lambda: read.feed._api.calls["STREAM.INFO"] > probed)  # the next question is a while away
+        await publish(server, 3)
+        await ask(server, "STREAM.PURGE")
+        await read.reaches(5)
+        assert (read.order, read.feed.restarts) == ([1, 2, Hole(2, 6, "expired")], 0)
 
 
 class LossyLink(Link):
@@ -326,8 +345,9 @@ class LossyLink(Link):
 
 async def test_a_delivery_that_was_lost_is_read_again_and_a_repeated_one_ignored(server: EmbeddedServer) -> None:
     await publish(server, 10)
-    async with reading(server, 1, PATIENT, kind=LossyLink) as read:
+    async with reading(server, 1, UNASKING, kind=LossyLink) as read:
         await read.reaches(10)
+        assert await consumer_of(server)  # the one before is gone
         assert (read.seqs, read.feed.restarts) == (list(range(1, 11)), 1)
 
 
