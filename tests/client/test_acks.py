@@ -36,6 +36,7 @@ def test_a_new_stream_without_a_gap_frame_is_told_all_the_same() -> None:
     bench.get_token().open()
     bench.get(welcome(3, B, "fresh"))
     assert bench.only(TellGap).gap == GapFrame(after=500, before=4, reason="stream_replaced")
+    assert bench.core.position == Position(B, 3), "the next connect says where it stands on the new stream"
 
 
 def test_a_session_the_gateway_forgot_and_began_at_the_newest_is_told_as_a_gap() -> None:

@@ -58,7 +58,7 @@ class Acks:
         effects: list[Effect] = []
         lost = _untold_gap(before, frame)
         if lost is not None:
-            effects += self.gap(lost)
+            effects.append(self._open_gap(lost))
         if not self._is_held and before is None:
             effects += self.store()
         self._schedule(now)
@@ -87,7 +87,6 @@ class Acks:
 
     def gap(self, frame: GapFrame) -> list[Effect]:
         """A gap was told: the program must deal with it before the position may pass."""
-        assert self._ledger is not None, "a welcome has made one"
         effects: list[Effect] = []
         if frame.reason == "stream_replaced" and not self._is_held:
             # While connected: the new stream's identity comes with the next welcome, until then nothing is stored.
@@ -96,9 +95,13 @@ class Acks:
             effects.append(Store(None))
             self._stored = None
         self._is_held = False
+        return [*effects, self._open_gap(frame)]
+
+    def _open_gap(self, frame: GapFrame) -> TellGap:
+        assert self._ledger is not None, "a welcome has made one"
         self._gaps += 1
         self._ledger.open_gap(self._gaps)
-        return [*effects, TellGap(self._gaps, frame)]
+        return TellGap(self._gaps, frame)
 
     def end_connection(self) -> None:
         """The connection is lost: of it stay the position and the events in work."""
