@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -216,11 +217,15 @@ async def test_a_half_open_connection_is_noticed_and_let_go(nats_server: Embedde
     async with TcpProxy(nats_server.port) as proxy:
         async with Link(gateway_settings(nats_server, servers=(proxy.url,))) as link:
             heard = await tapped(link, f"{SAY}.half")
+            transport: Any = link._client and link._client._transport
+            stalled = transport._io_writer.transport
             proxy.stall()
             # more than the sockets hold: the write side is full when the connection is let go
             writing = asyncio.create_task(publish_all(link, f"{SAY}.other", b"x" * 500_000, 40))
             await until(lambda: not link.is_up, within_s=5)
             assert link.last_error == "no PONG"
+            # what can never be sent keeps no socket open
+            await until(lambda: stalled.is_closing() and not stalled.get_write_buffer_size())
             proxy.resume()
             await link.wait_up(5)
             await asyncio.wait([writing], timeout=5)
@@ -392,6 +397,28 @@ async def test_close_leaves_nothing_behind(
         proxy.resume()
         await until(lambda: proxy.open == 0)
     assert not caplog.records
+
+
+class LosingLink(Link):
+    """Loses the first cancellation, as ``asyncio.wait_for`` does on Python 3.11 when a result comes with it."""
+
+    lost = 0
+
+    async def _watch(self) -> None:
+        try:
+            await super()._watch()
+        except asyncio.CancelledError:
+            self.lost += 1
+            if self.lost > 1:
+                raise
+
+
+async def test_a_cancellation_that_is_lost_keeps_no_link_open(nats_server: EmbeddedServer) -> None:
+    link = LosingLink(gateway_settings(nats_server))
+    await link.start()
+    closing = asyncio.create_task(link.close())
+    await until(closing.done, within_s=3)
+    assert (link.lost > 1, link.is_up) == (True, False)
 
 
 def test_each_user_has_an_inbox_of_its_own() -> None:
