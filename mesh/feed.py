@@ -191,7 +191,7 @@ class Feed:
         """One answer is no proof: a leader that was just elected may not have applied everything yet."""
         leader, since_s = self._fallen
         now_s = asyncio.get_running_loop().time()
-        if leader != info.leader:
+        if leader != info.leader or not info.leader:  # none named: in the middle of an election
             self._fallen = (info.leader, now_s)
         elif now_s - since_s >= FALLEN_S:
             raise StreamReplaced(f"stream {self._settings.stream} fell back from {self.head} to {info.state.last_seq}")

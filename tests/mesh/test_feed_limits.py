@@ -30,8 +30,8 @@ class OddApi(Api):
         self.full = 0
         """So many questions find the queue full."""
         self.lagging: list[str] = []
-        """Leaders that answer the next questions and have applied nothing yet."""
-        self.always_lags = ""
+        """Leaders that answer the next questions and have applied nothing yet; an empty name: none is known."""
+        self.always_lags: str | None = None
         """A leader that answers all the others, and has applied nothing."""
 
     async def stream_info(self, stream: str) -> StreamInfo | ApiError:
@@ -40,7 +40,7 @@ class OddApi(Api):
             raise LimitReached("more than 0 JetStream calls wait")
         info = await super().stream_info(stream)
         leader = self.lagging.pop(0) if self.lagging else self.always_lags
-        if not leader or isinstance(info, ApiError):
+        if leader is None or isinstance(info, ApiError):
             return info
         state = msgspec.structs.replace(info.state, last_seq=0)
         return msgspec.structs.replace(info, state=state, cluster=msgspec.structs.replace(info.cluster, leader=leader))
@@ -110,7 +110,7 @@ async def test_a_full_queue_of_calls_does_not_end_a_feed_that_asks_its_leader(na
         await until(lambda: read.feed.restarts == 1)
 
 
-@pytest.mark.parametrize("leaders", [["a"], ["a", "b", "c"]])
+@pytest.mark.parametrize("leaders", [["a"], ["a", "b", "c"], ["", ""]])
 async def test_leaders_that_lag_for_a_moment_are_not_believed(
     nats_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch, leaders: list[str]
 ) -> None:
