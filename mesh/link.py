@@ -357,6 +357,8 @@ class Link:
         """Keep the kind of a failure; a wrong password is plain in the server's text alone."""
         if "authorization violation" in str(error).lower():
             self.last_error = "authorization violation: wrong user, password or credentials"
+        elif isinstance(error, ConnectionResetError) and self.last_error.startswith("authorization"):
+            pass  # the server has refused again and hung up before its word was read
         elif not isinstance(error, NoServersError):  # which follows the reason, and says less
             self.last_error = type(error).__name__
 
