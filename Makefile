@@ -9,6 +9,7 @@ WANTED := $(wildcard pyproject.toml clients/python/pyproject.toml constraints.tx
 RUN := --editable . --editable 'clients/python[sealed]'
 DEV := --editable '.[dev]' --editable 'clients/python[sealed]'
 ARGS ?=
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help up test check fmt bench bench-quick clean
@@ -20,7 +21,7 @@ up: $(VENV)/installed-run ## install, then run everything on this machine (ARGS=
 	$(BIN)/tidewire up $(ARGS)
 
 test: $(VENV)/installed-dev ## install what the tests need, then pass them all (ARGS="tests/replay -x" narrows)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 check: $(VENV)/installed-dev ## lint, formatting, types and the floors of the house
 	$(BIN)/ruff check .

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import socket
 from collections.abc import AsyncIterator
 from typing import Any
@@ -58,7 +57,7 @@ def frame(payload: bytes, opcode: int = TEXT, *, fin: bool = True, masked: bool 
         head += bytes((flag | 127,)) + size.to_bytes(8)
     if not masked:
         return head + payload
-    mask = os.urandom(4)
+    mask = b"\x4b\xeb\x38\xbc"  # any will do; a fixed one gives a test the same name each time
     return head + mask + bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
 
 
