@@ -10,6 +10,7 @@ import msgspec
 from gateway import config as configuration
 from gateway.counters import Counters
 from gateway.jwks import fetch_jwks
+from security.development import is_development_kid
 from security.errors import ConfigurationError, LimitReached, UpstreamUnavailable
 from security.issuers import Issuer, Issuers, JwksSchedule
 from security.keys import JwksRefused, KeySet, parse_jwks
@@ -28,6 +29,7 @@ class Doorkeeper:
     def __init__(self, config: configuration.Config, counters: Counters) -> None:
         self._sources = {issuer.name: issuer for issuer in config.issuers}
         self._limits = config.limits
+        self._is_production = config.profile == "production"
         self._waiting = 0
         self._turn = asyncio.Lock()
         self._counters = counters
@@ -117,13 +119,22 @@ class Doorkeeper:
                 log.warning("a key set could not be fetched", extra={"issuer": name, "error": str(error)})
                 continue
             keys = parse_jwks(document, algorithms=source.algorithms, from_file=False)
-            if isinstance(keys, JwksRefused) or not len(keys):
+            reason = self._objection(keys)
+            if isinstance(keys, JwksRefused) or reason:
                 schedule.failed(_now_s())
-                reason = keys.message if isinstance(keys, JwksRefused) else "no keys"
                 log.warning("a fetched key set is not taken", extra={"issuer": name, "error": reason})
                 continue
             schedule.fetched(_now_s())
             self._issuers = self._issuers.with_keys(name, keys)
+
+    def _objection(self, keys: KeySet | JwksRefused) -> str:
+        """Why a fetched key set is not taken, or empty. Development keys in files are refused by the configuration."""
+        if isinstance(keys, JwksRefused):
+            return keys.message
+        if not len(keys):
+            return "no keys"
+        is_development = any(is_development_kid(kid) for kid in keys.by_kid)
+        return "a development key" if is_development and self._is_production else ""
 
     async def _read(self, source: configuration.Issuer, path: str) -> KeySet:
         try:
