@@ -35,6 +35,7 @@ class HouseCollector(Collector):
         for phase in (Phase.REPLAYING, Phase.LIVE, Phase.LAGGING):
             by_phase.add_metric([phase.value], phases[phase])
         yield by_phase
+        yield _gauge("tidewire_connections", "WebSockets that were welcomed and are open", len(sessions))
         yield _counter("tidewire_connects", "WebSockets that were welcomed", counters.connects)
         yield _labelled("tidewire_outcomes", "Answers to connect", "outcome", counters.outcomes)
         yield _labelled("tidewire_closes", "Connections that the gateway closed, by its code", "code", counters.closes)
