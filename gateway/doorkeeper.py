@@ -10,7 +10,7 @@ import msgspec
 from gateway import config as configuration
 from gateway.counters import Counters
 from gateway.jwks import fetch_jwks
-from security.development import is_development_kid
+from security.development_names import is_development_kid
 from security.errors import ConfigurationError, LimitReached, UpstreamUnavailable
 from security.issuers import Issuer, Issuers, JwksSchedule
 from security.keys import JwksRefused, KeySet, parse_jwks

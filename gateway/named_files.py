@@ -6,7 +6,8 @@ from pathlib import Path
 
 from gateway.config import Config, Issuer
 from gateway.config_file import read_file, read_secret
-from security.development import is_development_certificate, is_development_issuer, is_development_kid
+from security.development import is_development_certificate
+from security.development_names import is_development_issuer, is_development_kid
 from security.errors import ConfigurationError
 from security.keys import JwksRefused, parse_jwks
 

@@ -27,7 +27,8 @@ from mesh.embedded import USERS, EmbeddedServer, EmbeddedSettings
 from mesh.link import Link, LinkSettings
 from mesh.provision import provision
 from security import keyfile
-from security.development import DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER, DevelopmentState
+from security.development import DevelopmentState
+from security.development_names import DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER
 from security.errors import ConfigurationError, TidewireError
 from security.keyring import KeyRing
 from security.policy import rules_of

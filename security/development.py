@@ -35,13 +35,11 @@ from security.certificates import (
     make_authority,
     make_server,
 )
+from security.development_names import DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER, KID_PREFIX
 from security.errors import ConfigurationError, LimitReached
 from security.private_file import check_private_file, create_once, make_private_folder, replace
 
-DEVELOPMENT_ISSUER: Final = "tidewire-development"
-DEVELOPMENT_AUDIENCE: Final = "tidewire"
 TTL_LIMIT_S: Final = 86_400  # as long as the guard takes, security/tokens.py
-_KID_PREFIX: Final = "development-"
 _PUBLIC_FILE: Final = 0o644
 _OWN_CLAIMS: Final = frozenset({"iss", "aud", "sub", "iat", "exp"})
 
@@ -108,7 +106,7 @@ class DevelopmentState:
     def _prepare_issuer(self) -> None:
         if not self._issuer.exists():
             key = ECKey.generate_key("P-256")
-            document = key.as_dict(private=True, kid=_KID_PREFIX + secrets.token_hex(8), alg="ES256", use="sig")
+            document = key.as_dict(private=True, kid=KID_PREFIX + secrets.token_hex(8), alg="ES256", use="sig")
             create_once(self._issuer, json.dumps(document).encode())
         public = self._load_issuer().as_dict(private=False)
         _keep(self.jwks, json.dumps({"keys": [public]}, indent=2).encode() + b"\n")
@@ -136,16 +134,6 @@ def is_development_certificate(path: Path) -> bool:
         return any(map(is_development, x509.load_pem_x509_certificates(path.read_bytes())))
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{path}: no certificate can be read from it") from error
-
-
-def is_development_issuer(name: str) -> bool:
-    """Say whether ``name`` is the development issuer's ``iss``."""
-    return name == DEVELOPMENT_ISSUER
-
-
-def is_development_kid(kid: str) -> bool:
-    """Say whether a key id is a development issuer's, whatever issuer it is configured for."""
-    return kid.startswith(_KID_PREFIX)
 
 
 def _pem(key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> bytes:

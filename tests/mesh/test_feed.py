@@ -322,7 +322,8 @@ async def test_events_that_expired_before_they_were_delivered_are_told(server: E
         await publish(server, 3)
         await ask(server, "STREAM.PURGE")
         await read.reaches(5)
-        assert (read.order, read.feed.restarts) == ([1, 2, Hole(2, 6, "expired")], 0)
+        assert read.order == [1, 2, Hole(2, 6, "expired")]
+        assert read.feed.restarts <= 1, "once, where the question came between the publish and the purge"
 
 
 class LossyLink(Link):

@@ -11,11 +11,10 @@ import pytest
 import trustme
 from cryptography import x509
 
-from security.development import (
+from security.development import DevelopmentState, is_development_certificate
+from security.development_names import (
     DEVELOPMENT_AUDIENCE,
     DEVELOPMENT_ISSUER,
-    DevelopmentState,
-    is_development_certificate,
     is_development_issuer,
     is_development_kid,
 )

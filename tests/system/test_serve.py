@@ -21,7 +21,8 @@ from mesh.embedded import USERS, EmbeddedServer, EmbeddedSettings
 from mesh.link import Link, LinkSettings
 from mesh.provision import provision
 from mesh.publisher import Publisher
-from security.development import DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER, DevelopmentState
+from security.development import DevelopmentState
+from security.development_names import DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER
 from tests.until import until
 
 
