@@ -74,8 +74,6 @@ class Connection:
         self.is_new = False
         """Whether the session was not known before: it has no durable yet."""
         self.held: dict[str, None] = {}
-        self.closed_with = 0
-        """Our close code, once we have closed."""
         self._socket = socket
         self._transport = transport
         self._drained = drained
@@ -275,7 +273,6 @@ class Connection:
         self._shut(code)
 
     def _shut(self, code: int) -> None:
-        self.closed_with = code
         self.house.counters.closes[code] += 1
         task = asyncio.create_task(self._close_socket(code))  # outlives the session's other tasks
         self.house.keep(task)

@@ -163,13 +163,12 @@ class Session:
         if self.phase is not Phase.LIVE:
             return False
         if not self._send(event, replay=False):
-            self.position = event.seq - 1
-            self.phase = Phase.LAGGING
+            self.stop_before(event.seq)
             return False
         return True
 
     def stop_before(self, seq: int) -> None:
-        """An event could not be offered: a replay begins before it."""
+        """A live session could not take an event: a replay begins before it."""
         if self.phase is Phase.LIVE:
             self.position, self.phase = seq - 1, Phase.LAGGING
 

@@ -89,7 +89,6 @@ class ConsumerInfo(msgspec.Struct, frozen=True):
     name: str
     num_pending: int = 0
     created: str = ""
-    num_waiting: int = 0
     config: dict[str, Any] = {}
 
 
@@ -163,7 +162,13 @@ class Api:
 
     async def next_message(self, stream: str, seq: int, pattern: str) -> StoredMessage | ApiError:
         """The leader's first message at or above ``seq`` that matches; ``NO_MESSAGE`` when none does."""
-        body = {"seq": seq, "next_by_subj": pattern}
+        return await self._message(stream, {"seq": seq, "next_by_subj": pattern})
+
+    async def last_message(self, stream: str, subject: str) -> StoredMessage | ApiError:
+        """The leader's newest message on ``subject``; ``NO_MESSAGE`` when there is none."""
+        return await self._message(stream, {"last_by_subj": subject})
+
+    async def _message(self, stream: str, body: dict[str, int | str]) -> StoredMessage | ApiError:
         got = await self.call("STREAM.MSG.GET", stream, body, _GotMessage)
         return got.message if isinstance(got, _GotMessage) else got
 

@@ -8,7 +8,7 @@ import base64
 
 import msgspec
 
-from mesh.api import NO_MESSAGE, UNREADABLE, WRONG_LAST_SEQUENCE, Api, ApiError, StoredMessage
+from mesh.api import NO_MESSAGE, UNREADABLE, WRONG_LAST_SEQUENCE, Api, ApiError
 from mesh.event import header_of, status_of
 from mesh.link import Link
 from security.errors import UpstreamUnavailable
@@ -28,10 +28,6 @@ class Conflict(msgspec.Struct, frozen=True):
 class _PubAck(msgspec.Struct, frozen=True):
     seq: int = 0
     error: ApiError | None = None
-
-
-class _GotMessage(msgspec.Struct, frozen=True):
-    message: StoredMessage
 
 
 class _Subjects(msgspec.Struct, frozen=True):
@@ -80,16 +76,14 @@ class Bucket:
         Never written).
         """
         self.gets += 1
-        body = {"last_by_subj": f"$KV.{self._name}.{key}"}
-        got = await self._api.call("STREAM.MSG.GET", f"KV_{self._name}", body, _GotMessage)
+        got = await self._api.last_message(f"KV_{self._name}", f"$KV.{self._name}.{key}")
         if isinstance(got, ApiError):
             if got.err_code == NO_MESSAGE:
                 return None, 0
             raise UpstreamUnavailable(f"bucket {self._name}: {got.description}")
-        message = got.message
-        if header_of(base64.b64decode(message.hdrs), "KV-Operation") in ("DEL", "PURGE"):
-            return None, message.seq
-        return Entry(base64.b64decode(message.data), message.seq), message.seq
+        if header_of(base64.b64decode(got.hdrs), "KV-Operation") in ("DEL", "PURGE"):
+            return None, got.seq
+        return Entry(base64.b64decode(got.data), got.seq), got.seq
 
     async def put(self, key: str, value: bytes, *, revision: int | None = None) -> int | Conflict:
         """Store a value; with ``revision``, only when that is still the newest one (0: only when there is none).
