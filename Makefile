@@ -10,9 +10,12 @@ RUN := --editable . --editable 'clients/python[sealed]'
 DEV := --editable '.[dev]' --editable 'clients/python[sealed]'
 ARGS ?=
 WORKERS ?= 2
+# The JavaScript client: node comes with the Python environment, so that nothing else need be installed before.
+JS := clients/js
+NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix $(JS) --loglevel=error
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check fmt bench bench-quick clean
+.PHONY: help up test test-js test-browser check fmt size bench bench-quick clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -20,19 +23,31 @@ help: ## list these targets
 up: $(VENV)/installed-run ## install, then run everything on this machine (ARGS="--port 0" passes options on)
 	$(BIN)/tidewire up $(ARGS)
 
-test: $(VENV)/installed-dev ## install what the tests need, then pass them all (ARGS="tests/replay -x" narrows)
+test: $(VENV)/installed-dev test-js ## install what the tests need, then pass them all (ARGS="tests/replay -x" narrows pytest)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
-check: $(VENV)/installed-dev ## lint, formatting, types and the floors of the house
+test-js: $(VENV)/installed-dev $(JS)/node_modules/installed ## pass the tests of the JavaScript client alone
+	$(NPM) test
+
+test-browser: $(VENV)/installed-dev $(JS)/node_modules/installed ## try the page in Chromium (Debian's package chromium)
+	$(NPM) run test-browser
+
+size: $(VENV)/installed-dev $(JS)/node_modules/installed ## print the size of the JavaScript client, and check it
+	$(NPM) run size
+
+check: $(VENV)/installed-dev $(JS)/node_modules/installed ## lint, formatting, types and the floors of the house
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy clients/python/tidewire_client examples
 	$(BIN)/lint-imports
+	$(NPM) run check
+	$(NPM) run size
 
-fmt: $(VENV)/installed-dev ## format, and mend what lint can mend
+fmt: $(VENV)/installed-dev $(JS)/node_modules/installed ## format, and mend what lint can mend
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+	$(NPM) run fmt
 
 bench: $(VENV)/installed-dev ## measure CPU per delivered event beside the obvious way, print a table (five minutes)
 	$(BIN)/python -m bench $(ARGS)
@@ -41,7 +56,7 @@ bench-quick: $(VENV)/installed-dev ## the same with fewer sessions and events, i
 	$(BIN)/python -m bench --quick $(ARGS)
 
 clean: ## remove the environment and everything built; the state folder .tidewire/ is kept
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(JS)/node_modules $(JS)/types build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -59,3 +74,7 @@ $(VENV)/installed-run: $(WANTED) | $(BIN)/python
 $(VENV)/installed-dev: $(WANTED) | $(BIN)/python
 	$(PIP) $(DEV)
 	@touch $(VENV)/installed-run $@
+
+$(JS)/node_modules/installed: $(JS)/package.json | $(VENV)/installed-dev
+	$(NPM) install --no-package-lock --ignore-scripts --no-audit --no-fund
+	@touch $@
