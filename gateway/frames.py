@@ -96,8 +96,12 @@ class Refresh(msgspec.Struct, frozen=True, tag_field="type", tag="refresh"):
         return "Refresh()"
 
 
+class Ping(msgspec.Struct, frozen=True, tag_field="type", tag="ping", gc=False):
+    """Are you there? Either side may ask."""
+
+
 class Pong(msgspec.Struct, frozen=True, tag_field="type", tag="pong", gc=False):
-    """Answer to ``ping``."""
+    """Answer to ``ping``, of either side."""
 
 
 class Unknown(msgspec.Struct, frozen=True):
@@ -111,10 +115,10 @@ class BadFrame(msgspec.Struct, frozen=True):
     """For the metric; a fixed word, never the client's text."""
 
 
-Frame = Connect | Ack | Subscribe | Unsubscribe | Request | Publish | Refresh | Pong | Unknown
-KNOWN = frozenset(("connect", "ack", "subscribe", "unsubscribe", "request", "publish", "refresh", "pong"))
+Frame = Connect | Ack | Subscribe | Unsubscribe | Request | Publish | Refresh | Ping | Pong | Unknown
+KNOWN = frozenset(("connect", "ack", "subscribe", "unsubscribe", "request", "publish", "refresh", "ping", "pong"))
 
-_Known = Connect | Ack | Subscribe | Unsubscribe | Request | Publish | Refresh | Pong
+_Known = Connect | Ack | Subscribe | Unsubscribe | Request | Publish | Refresh | Ping | Pong
 
 
 class _Typed(msgspec.Struct):
@@ -226,10 +230,6 @@ class ReplyFrame(msgspec.Struct, frozen=True, tag_field="type", tag="reply", omi
     error: Problem | None = None
 
 
-class Ping(msgspec.Struct, frozen=True, tag_field="type", tag="ping"):
-    """Are you there?"""
-
-
 class Expiring(msgspec.Struct, frozen=True, tag_field="type", tag="expiring"):
     """The token ends in so many seconds."""
 
@@ -254,7 +254,7 @@ class Goodbye(msgspec.Struct, frozen=True, tag_field="type", tag="goodbye", omit
     after: int | None = None
 
 
-ServerFrame = Welcome | Live | Gap | ReplyFrame | Ping | Expiring | ErrorFrame | Goodbye
+ServerFrame = Welcome | Live | Gap | ReplyFrame | Ping | Pong | Expiring | ErrorFrame | Goodbye
 
 _encoders: dict[str, Any] = {JSON: msgspec.json.Encoder(), MSGPACK: msgspec.msgpack.Encoder()}
 

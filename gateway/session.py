@@ -233,7 +233,7 @@ class Session:
 
     # --- frames ---
 
-    def receive(self, frame: frames.Frame, permissions: Permissions, now_s: float) -> list[Effect]:
+    def receive(self, frame: frames.Frame, permissions: Permissions, now_s: float) -> list[Effect]:  # noqa: C901 - one case per frame
         """React to a client's frame. A wrong one closes; nothing raises."""
         if self.phase is Phase.ENDED:
             return []
@@ -241,6 +241,9 @@ class Session:
         match frame:
             case frames.Ack(seq):
                 return self._ack(seq)
+            case frames.Ping():
+                self._say(frames.Pong())
+                return []
             case frames.Pong():
                 return []
             case frames.Subscribe():

@@ -45,6 +45,7 @@ FRAMES: list[tuple[dict[str, Any], frames.Frame]] = [
     ({"type": "refresh", "token": "t"}, frames.Refresh("t")),
     ({"type": "refresh"}, frames.Refresh("")),
     ({"type": "refresh", "token": "t", "id": 0}, frames.Refresh("t", 0)),
+    ({"type": "ping"}, frames.Ping()),
     ({"type": "pong"}, frames.Pong()),
     ({"type": "sing", "seq": "anything"}, frames.Unknown()),
     ({"type": "Ack", "seq": 1}, frames.Unknown()),
@@ -324,6 +325,7 @@ WELCOME_WIRE = {
             {"type": "reply", "id": "x", "error": {"code": "limit", "message": "m"}},
         ),
         (frames.Ping(), {"type": "ping"}),
+        (frames.Pong(), {"type": "pong"}),
         (frames.Expiring(0), {"type": "expiring", "in": 0}),
         (
             frames.ErrorFrame("unknown_type", "m", retry=False),

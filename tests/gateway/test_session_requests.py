@@ -240,6 +240,7 @@ def test_an_ended_session_takes_no_frame() -> None:
     driven.frames()
     for frame in (frames.Ack(1), frames.Subscribe(1, ["b.x"]), frames.Unknown(), frames.Refresh("t"), frames.Ack(99)):
         assert driven.receive(frame) == []
+    assert driven.receive(frames.Ping()) == []
     assert driven.frames() == []
     assert driven.session.acked == 0
 

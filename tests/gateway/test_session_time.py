@@ -8,6 +8,7 @@ import pytest
 from gateway import close_codes, frames
 from gateway.close_codes import REASONS, may_return
 from gateway.effects import Close
+from gateway.frames import SUBPROTOCOLS
 from gateway.session import Phase
 from tests.gateway.driven_session import LIFE_S, UNIX_S, DrivenSession, claims, live_session
 
@@ -34,7 +35,7 @@ def test_a_silent_client_is_pinged_to_the_second_and_closed_when_it_does_not_ans
     assert driven.told() == ["goodbye 4003"]
 
 
-@pytest.mark.parametrize("frame", [frames.Pong(), frames.Ack(0), frames.Unknown(), frames.Refresh("t")])
+@pytest.mark.parametrize("frame", [frames.Pong(), frames.Ping(), frames.Ack(0), frames.Unknown(), frames.Refresh("t")])
 def test_any_frame_is_a_sign_of_life(frame: frames.Frame) -> None:
     """P2.24, P2.38."""
     driven = live_session()
@@ -53,6 +54,31 @@ def test_a_client_that_speaks_is_not_pinged() -> None:
     for _ in range(40):
         driven.advance(PING_S - 1)
         driven.receive(frames.Pong())
+    assert driven.told() == []
+
+
+@pytest.mark.parametrize("encoding", SUBPROTOCOLS)
+def test_a_ping_of_the_client_is_answered_at_once_also_where_no_event_may_be_sent(encoding: str) -> None:
+    """P2.25."""
+    driven = live_session(encoding=encoding, window_messages=1)
+    assert driven.receive(frames.Ping()) == []
+    assert driven.frames() == [{"type": "pong"}]
+    driven.publish("a.b", "a.b")
+    assert driven.told() == ["event 1"]
+    driven.receive(frames.Ping())
+    driven.receive(frames.Ping())
+    assert driven.told() == ["pong", "pong"]
+    driven.ack(1)
+    assert driven.told() == ["replay 2", "live 2"]
+
+
+def test_a_ping_of_the_client_does_not_answer_one_of_the_gateway_twice() -> None:
+    """P2.25, P2.38: it is a sign of life, and gets its own answer."""
+    driven = live_session()
+    driven.advance(PING_S)
+    driven.receive(frames.Ping())
+    assert driven.told() == ["ping", "pong"]
+    assert driven.advance(ANSWER_S) == []
     assert driven.told() == []
 
 

@@ -77,6 +77,7 @@ async def test_without_a_first_frame_the_socket_is_closed_in_time(
     "message",
     [
         {"type": "ack", "seq": 1},
+        {"type": "ping"},
         {"type": "pong"},
         {"type": "subscribe", "id": 1, "subjects": ["orders.c42.>"]},
         {"type": "unsubscribe", "id": 1, "subjects": ["orders.c42.>"]},
