@@ -30,6 +30,23 @@ def test_a_timer_that_was_slept_through_asks_before_it_judges() -> None:
     assert bench.core.state == "live"
 
 
+def test_a_link_that_was_slept_through_has_four_seconds_to_answer() -> None:
+    bench = Bench()
+    bench.live()
+    bench.later(3600)
+    assert bench.later(3.9).all(Drop) == []
+    assert bench.later(0.1).only(Drop).code == 1000
+
+
+def test_a_pong_changes_nothing_whenever_it_comes() -> None:
+    bench = Bench()
+    bench.get_token().open()
+    assert bench.get(Pong()).out == []
+    bench.get(welcome(), Live(10))
+    assert bench.get(Pong()).out == []
+    assert bench.core.state == "live"
+
+
 def test_a_silent_link_is_asked_then_left_and_reconnected() -> None:
     bench = Bench()
     bench.live()

@@ -44,3 +44,12 @@ def test_all_but_one_can_be_stopped() -> None:
     assert (timers.due, timers.is_set("retry")) == (2.0, False)
     timers.stop_all()
     assert timers.due == float("inf")
+
+
+def test_a_timer_can_be_hastened_and_not_put_off() -> None:
+    timers = Timers()
+    timers.hasten("silence", 5.0)
+    timers.hasten("silence", 7.0)
+    assert timers.due == 5.0
+    timers.hasten("silence", 3.0)
+    assert timers.due == 3.0

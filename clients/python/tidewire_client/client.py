@@ -201,6 +201,15 @@ class Client:
         if self._last_store is not None:
             await asyncio.shield(self._last_store)
 
+    def wake(self) -> None:
+        """Call it when the device woke up or the network came back; once too often does no harm.
+
+        A connected client asks whether the link lives, and leaves it when nothing comes within 4 s. One that waits for
+        the next try connects at once, unless the gateway asked it to wait. A closed one stays closed.
+        """
+        if self._is_entered:
+            self._perform(self._core.wake(_now()))
+
     async def close(self) -> None:
         """Store and acknowledge what is processed, and close. Iterators end. Safe to call twice."""
         if not self._is_entered:

@@ -63,6 +63,8 @@ DEAD_AFTER_S = 10.0
 """So long after the gateway's ping was due a silent link is dead."""
 PROBE_AFTER_S = 5.0
 """So long after the gateway's ping was due the client asks by itself whether the link lives."""
+PROBE_WITHIN_S = 4.0
+"""So long a link that may be dead, because the device slept, has to answer."""
 LATE_S = 2.0
 """A tick later than this was slept through: the link is asked again before it is called dead."""
 
@@ -154,6 +156,22 @@ class Core:
         if self.state == "closed":
             return []
         return self._acks.flush() + self._end()
+
+    def wake(self, now: float) -> list[Effect]:
+        """The device woke up, or its network came back: ask whether the link lives, or end the wait (P6.9)."""
+        match self.state:
+            case "waiting" if self._timers.is_set("retry") and not self._reconnect.is_wished:
+                self._timers.stop("retry")
+                return self._begin(now)
+            case "connecting":
+                self._timers.hasten("silence", now + DEAD_AFTER_S)
+                return []
+            case "replaying" | "live":
+                self._timers.stop("probe")
+                self._timers.hasten("silence", now + PROBE_WITHIN_S)
+                return [Probe()]
+            case _:
+                return []
 
     # --- answers of the shell ---
 
@@ -251,7 +269,7 @@ class Core:
     # --- frames ---
 
     def _frame(self, frame: Incoming, now: float, unix_s: float) -> list[Effect]:  # noqa: C901 - one case per frame
-        if self.state == "connecting" and not isinstance(frame, Welcome | Error | Goodbye | Ping):
+        if self.state == "connecting" and not isinstance(frame, Welcome | Error | Goodbye | Ping | Pong):
             return self._bug(now)
         match frame:
             case EventFrame():
@@ -266,6 +284,8 @@ class Core:
                 return self._reply(frame, now, unix_s)
             case Ping():
                 return [Send(Pong())]
+            case Pong():
+                return []
             case Expiring():
                 return self._token.ask()
             case Error():
@@ -417,7 +437,7 @@ class Core:
                 return [Probe()]
             case "silence" if late and self.state != "connecting":
                 # The machine slept: what has come meanwhile may not have been read yet. Ask before judging.
-                self._timers.set("silence", now + DEAD_AFTER_S)
+                self._timers.set("silence", now + PROBE_WITHIN_S)
                 return [Probe()]
             case "silence":
                 return self._acks.flush() + self._lost(Verdict.RESUME, None, now)

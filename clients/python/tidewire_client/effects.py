@@ -42,7 +42,10 @@ class Send(msgspec.Struct, frozen=True, tag=True):
 
 
 class Probe(msgspec.Struct, frozen=True, tag=True):
-    """Send a WebSocket ping (RFC 6455 5.5.2), and say ``heard`` when its pong comes."""
+    """Send a WebSocket ping (RFC 6455 5.5.2), and say ``heard`` when its pong comes.
+
+    A shell that cannot, as in a browser, sends the frame ``ping`` (P2.25): its answer is a frame like any other.
+    """
 
 
 class Deliver(msgspec.Struct, frozen=True, tag=True):

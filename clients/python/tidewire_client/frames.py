@@ -77,7 +77,7 @@ class Refresh(msgspec.Struct, frozen=True, tag="refresh"):
 
 
 class Pong(msgspec.Struct, frozen=True, tag="pong"):
-    """Answer to ``ping``."""
+    """Answer to ``ping``, of either side."""
 
 
 Outgoing = Connect | Ack | Subscribe | Unsubscribe | Refresh | Pong
@@ -184,14 +184,14 @@ class Goodbye(msgspec.Struct, frozen=True, tag="goodbye", kw_only=True):
     after: float | None = None
 
 
-Incoming = Welcome | EventFrame | Live | GapFrame | Reply | Ping | Expiring | Error | Goodbye
+Incoming = Welcome | EventFrame | Live | GapFrame | Reply | Ping | Pong | Expiring | Error | Goodbye
 
 _FAILURES = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _JSON_BATCH = msgspec.json.Decoder(list[Incoming] | Incoming)
 _MSGPACK_BATCH = msgspec.msgpack.Decoder(list[Incoming] | Incoming)
 _JSON_SPLIT = msgspec.json.Decoder(list[msgspec.Raw] | dict[str, msgspec.Raw])
 _MSGPACK_SPLIT = msgspec.msgpack.Decoder(list[msgspec.Raw] | dict[str, msgspec.Raw])
-_KNOWN = frozenset(("welcome", "event", "live", "gap", "reply", "ping", "expiring", "error", "goodbye"))
+_KNOWN = frozenset(("welcome", "event", "live", "gap", "reply", "ping", "pong", "expiring", "error", "goodbye"))
 
 
 class _Kind(msgspec.Struct):

@@ -48,6 +48,11 @@ class Reconnect:
         """The gateway's wish how long to stay away, in ms; None: it has none."""
         self._after_ms = after_ms
 
+    @property
+    def is_wished(self) -> bool:
+        """Whether the wait that goes on is the gateway's own wish: a device that wakes up does not cut it short."""
+        return self._after_ms is not None
+
     def stop_kind(self, verdict: Verdict) -> StopKind | None:
         """Why the session must not come back; None when it may. A bug may happen once."""
         if verdict is Verdict.PROTOCOL:

@@ -30,6 +30,10 @@ class Timers:
         """Let a timer fall due at ``at``; one that runs keeps its time."""
         self._due.setdefault(timer, at)
 
+    def hasten(self, timer: Timer, at: float) -> None:
+        """Let a timer fall due at ``at`` at the latest; one that is due earlier keeps its time."""
+        self._due[timer] = min(at, self._due.get(timer, at))
+
     def stop(self, timer: Timer) -> None:
         """Let a timer not fall due any more. One that does not run changes nothing."""
         self._due.pop(timer, None)
