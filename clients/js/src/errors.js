@@ -134,14 +134,6 @@ export class Refused extends ClientStopped {
 
 /** An event listener threw; the event stays unprocessed and the client has closed; `cause` is what it threw. */
 export class HandlerFailed extends ClientStopped {
-  /**
-   * @param {string} text
-   * @param {ErrorOptions} options
-   */
-  constructor(text, options) {
-    super(text, null, options);
-  }
-
   /** @override */
   get name() {
     return 'HandlerFailed';
