@@ -9,18 +9,19 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from gateway import close_codes
+from gateway.certificate_watch import watch_certificate
 from gateway.claiming import CLAIMED_SUBJECT, Claim
 from gateway.config import Config
 from gateway.counters import Counters
 from gateway.doorkeeper import Doorkeeper
 from gateway.exchange import Exchange
 from gateway.house import House
+from gateway.http_limits import HEAD_S, RUNNER_SETTINGS
 from gateway.leak_guard import LeakGuard
 from gateway.listener import Listener
 from gateway.nats_link import link_settings
@@ -42,21 +43,8 @@ from security.tls import ServerTls
 
 log = logging.getLogger(__name__)
 
-HEAD_S = 10.0
 DEAD_LETTER_SUBJECT = "tidewire.deadletter.clear"
 """Core NATS subject that hears of withheld events."""
-CERTIFICATE_LOOK_S = 5.0
-"""How often the certificate files are looked at, in seconds."""
-RUNNER_SETTINGS: dict[str, Any] = {
-    "access_log": None,  # it would log query strings
-    "max_headers": 64,
-    "max_line_size": 4_096,
-    "max_field_size": 4_096,
-    "lingering_time": 1.0,
-    "shutdown_timeout": 1.0,  # for sockets that have said nothing yet; the others are closed by the drain
-    "handle_signals": False,
-}
-"""aiohttp's limits (docs/security.md S18); its defaults let a silent request head sit for an hour."""
 
 
 async def run(
@@ -102,7 +90,7 @@ async def run(
                 ("parking", house.parking.run()),
                 ("keys", doorkeeper.run()),
                 ("accept", listener.run()),
-                ("certificate", _watch_certificate(tls)),
+                ("certificate", watch_certificate(tls)),
             )
         ]
         house.keep(asyncio.create_task(_compare_topology(house), name="topology"))
@@ -169,18 +157,6 @@ async def _compare_topology(house: House) -> None:
         return
     if not difference.is_done:
         log.warning("streams differ from the configuration: see tidewire provision", extra={"error": difference.text()})
-
-
-async def _watch_certificate(tls: ServerTls | None) -> None:
-    """Take a renewed certificate for new sockets; those that are open keep theirs."""
-    while True:
-        await asyncio.sleep(CERTIFICATE_LOOK_S)
-        if tls is not None and tls.has_changed():
-            reloaded = tls.reload(time.time())
-            if reloaded.problem:
-                log.error("the new certificate is not taken", extra={"error": reloaded.problem})
-            else:
-                log.info("certificate renewed")
 
 
 async def _read_stream(house: House) -> None:

@@ -3,6 +3,7 @@
 What it publishes is what any service would: a typed event, with the fields that name a person declared as sensitive.
 """
 
+from collections.abc import Iterator
 from random import Random
 from typing import Annotated, Final, Literal, NamedTuple
 
@@ -20,10 +21,13 @@ MOVES: Final[dict[Status, Status]] = {
 }
 """What follows on each status; nothing follows on ``delivered``."""
 
+STATUSES: Final[tuple[Status, ...]] = ("placed", *MOVES.values())
+"""Every status, in the order in which an order reaches them."""
+
 PATTERN: Final = "orders.{sub}.>"
 """Subjects of the shop's events; the second token is the customer, whose key seals."""
 
-OPEN_ORDERS: Final = 2
+OPEN_ORDERS: Final = 4
 """Orders of one customer under way at once, at most."""
 
 _CLASS: Final = "contact"
@@ -79,6 +83,14 @@ class Shop:
         """Place an order, or move one on; customers take turns, so that none waits long for an event."""
         customer = CUSTOMERS[self._steps % len(CUSTOMERS)]
         self._steps += 1
+        return self._advance(customer)
+
+    def rush(self, name: str, count: int) -> Iterator[Sale]:
+        """Move one customer's orders ``count`` times; each move is made when it is asked for."""
+        [customer] = [customer for customer in CUSTOMERS if customer.name == name]
+        return (self._advance(customer) for _ in range(count))
+
+    def _advance(self, customer: Customer) -> Sale:
         orders = self._open[customer.name]
         if not orders or (len(orders) < OPEN_ORDERS and self._random.random() < 0.2):
             return self._place(customer, orders)

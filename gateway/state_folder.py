@@ -29,6 +29,8 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     """The WebSocket."""
     http: str
     """The same server for HTTP: ``/health``, ``/ready``, ``/metrics``."""
+    page: str | None
+    """The demo page; None when it is turned off."""
     ca: str
     """File of the authority that signed the server's certificate."""
     nats: NatsUrls

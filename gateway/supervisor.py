@@ -74,6 +74,15 @@ class Supervisor:
                 with contextlib.suppress(ProcessLookupError):
                     process.send_signal(number)
 
+    def kill_one(self) -> bool:
+        """Kill one running worker by force, as a crash would; False when none runs. It is started again like any."""
+        for process in self._running.values():
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                    return True
+        return False
+
     async def stop(self) -> None:
         """Drain every worker; kill what has not ended in time. Safe to repeat."""
         for keeper in self._keepers:

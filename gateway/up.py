@@ -1,4 +1,4 @@
-"""Shell: everything on this machine: nats-server, streams, keys, gateway workers, the shop.
+"""Shell: everything on this machine: nats-server, streams, keys, gateway workers, the shop and its page.
 
 One coroutine: it starts them in the order in which they need each other, and being cancelled stops them in the reverse
 order. What dies in between is started again.
@@ -15,10 +15,13 @@ import msgspec
 
 from gateway.config import Config, Log
 from gateway.config_text import effective
+from gateway.demo_answers import Backstage
+from gateway.demo_site import DemoSite
+from gateway.page_files import page_files
 from gateway.serving import until_serving
 from gateway.settings import topology
 from gateway.shop import CUSTOMERS, PATTERN, OrderMoved
-from gateway.shop_keeper import keep_shop
+from gateway.shop_keeper import ShopKeeper
 from gateway.state_folder import NatsUrls, Running, StateFolder
 from gateway.supervisor import Supervisor, reserve
 from gateway.up_config import development_config
@@ -32,6 +35,7 @@ from security.development_names import DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER
 from security.errors import ConfigurationError, TidewireError
 from security.keyring import KeyRing
 from security.policy import rules_of
+from security.tls import ServerTls
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +54,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """Port for clients; 0 takes a free one."""
     nats_port: int
     """Port of nats-server; 0 takes a free one."""
+    demo_port: int | None
+    """Port of the demo page; 0 takes a free one, None serves none."""
     workers: int
     """Gateway processes."""
     shop: bool
@@ -64,6 +70,9 @@ async def up(folder: StateFolder, wanted: Wanted, ready: Callable[[Running], Non
     started; what had been started is stopped then.
     """
     async with contextlib.AsyncExitStack() as stack:
+        site = None
+        if wanted.demo_port is not None:
+            site = stack.enter_context(DemoSite(wanted.demo_port, page_files()))
         server = EmbeddedServer(EmbeddedSettings(state_dir=folder.nats, port=wanted.nats_port))
         stack.push_async_callback(server.stop)
         await _start_server(server, wanted.nats_port)
@@ -71,17 +80,29 @@ async def up(folder: StateFolder, wanted: Wanted, ready: Callable[[Running], Non
         keys.prepare(time.time())
         ring = KeyRing()
         _prepare_sealing(folder, ring)
-        config = _write_config(folder, wanted, server, keys)
+        config = _write_config(folder, wanted, server, keys, site)
         await _provision(server, config)
         supervisor = Supervisor(config, folder.config, wanted.workers)
         stack.push_async_callback(supervisor.stop)
         await supervisor.start()
+        shop = ShopKeeper(ring) if wanted.shop else None
         async with asyncio.TaskGroup() as group:
             group.create_task(_keep_server(server), name="keep nats-server")
             group.create_task(_renew(folder, keys, ring, supervisor), name="renew keys")
-            if wanted.shop:
-                group.create_task(_keep_shop(server, ring), name="shop")
-            running = _running(folder, server, supervisor, keys)
+            if shop is not None:
+                group.create_task(_keep_shop(server, shop), name="shop")
+            if site is not None:
+                backstage = Backstage(
+                    gateway_port=supervisor.port,
+                    keys=keys,
+                    device_keys=folder.device_keys,
+                    kill_worker=supervisor.kill_one,
+                    shop=shop,
+                )
+                tls = ServerTls(keys.certificate, keys.key, time.time())
+                serving = site.run(backstage, tls, _link_settings(server, "gateway"), config.stream.name)
+                group.create_task(serving, name="page")
+            running = _running(folder, server, supervisor, keys, site)
             await until_serving(supervisor.host, supervisor.port, keys.ca)
             folder.say_running(running)
             ready(running)
@@ -95,7 +116,9 @@ async def _start_server(server: EmbeddedServer, port: int) -> None:
         raise
 
 
-def _write_config(folder: StateFolder, wanted: Wanted, server: EmbeddedServer, keys: DevelopmentState) -> Config:
+def _write_config(
+    folder: StateFolder, wanted: Wanted, server: EmbeddedServer, keys: DevelopmentState, site: DemoSite | None
+) -> Config:
     for user in USERS:
         folder.write_private(folder.password(user), server.password(user).reveal())
     config = development_config(
@@ -107,6 +130,7 @@ def _write_config(folder: StateFolder, wanted: Wanted, server: EmbeddedServer, k
         issuer=DEVELOPMENT_ISSUER,
         audience=DEVELOPMENT_AUDIENCE,
         jwks=str(keys.jwks),
+        origins=site.origins if site is not None else (),
     )
     config = msgspec.structs.replace(config, log=wanted.log)
     note = "# Written by tidewire up at each start: copy it before you change it.\n"
@@ -129,10 +153,17 @@ def _link_settings(server: EmbeddedServer, user: str) -> LinkSettings:
     )
 
 
-def _running(folder: StateFolder, server: EmbeddedServer, supervisor: Supervisor, keys: DevelopmentState) -> Running:
+def _running(
+    folder: StateFolder,
+    server: EmbeddedServer,
+    supervisor: Supervisor,
+    keys: DevelopmentState,
+    site: DemoSite | None,
+) -> Running:
     return Running(
         url=f"wss://{supervisor.host}:{supervisor.port}/v1/session",
         http=f"https://{supervisor.host}:{supervisor.port}",
+        page=site.url if site is not None else None,
         ca=str(keys.ca),
         nats=NatsUrls(publisher=server.url_of("publisher"), gateway=server.url_of("gateway")),
         state_dir=str(folder.path),
@@ -163,9 +194,9 @@ async def _renew(folder: StateFolder, keys: DevelopmentState, ring: KeyRing, sup
             supervisor.signal(signal.SIGHUP)
 
 
-async def _keep_shop(server: EmbeddedServer, ring: KeyRing) -> None:
+async def _keep_shop(server: EmbeddedServer, shop: ShopKeeper) -> None:
     async with Link(_link_settings(server, "publisher")) as link:
-        await keep_shop(link, ring)
+        await shop.run(link)
 
 
 def _prepare_sealing(folder: StateFolder, ring: KeyRing) -> None:

@@ -9,16 +9,25 @@ READ = (PATTERN,)
 
 
 def development_config(
-    *, port: int, nats_url: str, password_file: str, certificate: str, key: str, issuer: str, audience: str, jwks: str
+    *,
+    port: int,
+    nats_url: str,
+    password_file: str,
+    certificate: str,
+    key: str,
+    issuer: str,
+    audience: str,
+    jwks: str,
+    origins: tuple[str, ...] = (),
 ) -> has.Config:
     """Everything on this machine: the development issuer, TLS, the bundled nats-server, the shop's sealed fields.
 
     Limits per address and principal are wide, since on one machine every client has one address, and who tries things
-    out is one principal with many sessions.
+    out is one principal with many sessions. ``origins`` are the pages that may connect.
     """
     return has.Config(
         profile="development",
-        listen=has.Listen(port=port, certificate=certificate, key=key),
+        listen=has.Listen(port=port, certificate=certificate, key=key, origins=origins),
         nats=has.Nats(servers=(nats_url,), user="gateway", password_file=password_file, inbox_prefix="_INBOX_gw"),
         limits=has.Limits(
             address_connects_per_s=10_000,

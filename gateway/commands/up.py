@@ -27,6 +27,14 @@ Ready = Callable[[Running], None]
 @click.option("--port", type=click.IntRange(0, 65_535), default=8_443, show_default=True, help="For clients; 0: any.")
 @click.option("--nats-port", type=click.IntRange(0, 65_535), default=4_222, show_default=True, help="For NATS; 0: any.")
 @click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Gateway processes.")
+@click.option(
+    "--demo-port",
+    type=click.IntRange(0, 65_535),
+    default=8_444,
+    show_default=True,
+    help="For the demo page, https://localhost:8444/; 0: any.",
+)
+@click.option("--no-demo", is_flag=True, help="No demo page.")
 @click.option("--no-shop", is_flag=True, help="Publish nothing.")
 @click.option(
     "--log-level",
@@ -38,14 +46,30 @@ Ready = Callable[[Running], None]
 @options.as_json
 @options.state_dir
 def command(
-    *, port: int, nats_port: int, workers: int, no_shop: bool, log_level: Level, as_json: bool, state_dir: Path
+    *,
+    port: int,
+    nats_port: int,
+    workers: int,
+    demo_port: int,
+    no_demo: bool,
+    no_shop: bool,
+    log_level: Level,
+    as_json: bool,
+    state_dir: Path,
 ) -> None:
-    """Run everything on this machine: nats-server, the gateway with TLS, a small shop that publishes order events.
+    """Run everything on this machine: nats-server, the gateway with TLS, a small shop and the page of a customer.
 
     Keys, certificates and all data are kept in the state folder; starting again continues there. SIGTERM and Ctrl-C
     drain and leave no process behind. With --json one line says where everything is; it holds passwords.
     """
-    wanted = Wanted(port=port, nats_port=nats_port, workers=workers, shop=not no_shop, log=Log(level=log_level))
+    wanted = Wanted(
+        port=port,
+        nats_port=nats_port,
+        workers=workers,
+        demo_port=None if no_demo else demo_port,
+        shop=not no_shop,
+        log=Log(level=log_level),
+    )
     logs.start(log_level, "text")
     folder = StateFolder(state_dir).hold()
 
@@ -75,8 +99,15 @@ def _told(running: Running, state_dir: Path, *, has_shop: bool) -> str:
     keys = f" --keys {shlex.quote(_short(StateFolder(state_dir).device_keys(customer)))}" if has_shop else ""
     state = shlex.quote(_short(StateFolder(state_dir).path / f"phone-{customer}.json"))
     ca = shlex.quote(_short(Path(running.ca)))
-    lines = [
-        f"Tidewire runs at {running.url} (Ctrl-C stops it).",
+    lines = []
+    if running.page is not None:
+        lines += [
+            f"Open {running.page} and be customer {customer} in a browser (Ctrl-C here stops everything).",
+            f"It will warn once: the certificate is of this machine. Or let it trust the authority in {ca} first.",
+            "",
+        ]
+    lines += [
+        f"Tidewire runs at {running.url}.",
         "",
         f"In another terminal, be the phone of customer {customer}:",
         "",

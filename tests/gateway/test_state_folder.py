@@ -11,6 +11,7 @@ from security.errors import ConfigurationError
 RUNNING = Running(
     url="wss://127.0.0.1:1/v1/session",
     http="https://127.0.0.1:1",
+    page="https://localhost:2/",
     ca="/ca.pem",
     nats=NatsUrls(publisher="nats://publisher:hunter2@127.0.0.1:2", gateway="nats://gateway:hunter3@127.0.0.1:2"),
     state_dir="/state",
@@ -62,7 +63,8 @@ def test_a_damaged_file_counts_as_nothing_running(tmp_path: Path) -> None:
 
 def test_the_one_line_has_the_documented_names() -> None:
     assert one_line(RUNNING) == (
-        '{"url": "wss://127.0.0.1:1/v1/session", "http": "https://127.0.0.1:1", "ca": "/ca.pem", '
+        '{"url": "wss://127.0.0.1:1/v1/session", "http": "https://127.0.0.1:1", '
+        '"page": "https://localhost:2/", "ca": "/ca.pem", '
         '"nats": {"publisher": "nats://publisher:hunter2@127.0.0.1:2", '
         '"gateway": "nats://gateway:hunter3@127.0.0.1:2"}, "state_dir": "/state"}'
     )

@@ -31,7 +31,7 @@ DIRECT = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
 async def running_up(state: Path, port: int = 0) -> AsyncIterator[dict[str, Any]]:
     """`tidewire up` without its shop; yields its JSON line, and drains it in the end."""
     up = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway", "up", "--json", "--no-shop", "--nats-port", "0"),
+        *(sys.executable, "-m", "gateway", "up", "--json", "--no-shop", "--no-demo", "--nats-port", "0"),
         *("--port", str(port), "--state-dir", str(state)),
         cwd=ROOT,
         stdout=PIPE,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import gateway.app
+import gateway.certificate_watch
 from mesh.embedded import EmbeddedServer
 from tests.gateways import Gateway, running_gateway
 from tests.system.publishing import publish
@@ -18,7 +18,7 @@ from tests.wire_client import WireClient
 
 @pytest.fixture(autouse=True)
 def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway.app, "CERTIFICATE_LOOK_S", 0.02)
+    monkeypatch.setattr(gateway.certificate_watch, "LOOK_EVERY_S", 0.02)
 
 
 @contextlib.asynccontextmanager

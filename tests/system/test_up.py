@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import ssl
 import stat
@@ -86,7 +87,8 @@ class Up(NamedTuple):
 
 
 async def start(state_dir: Path, *options: str) -> asyncio.subprocess.Process:
-    arguments = ("-m", "gateway", "up", "--port", "0", "--nats-port", "0", "--state-dir", str(state_dir), *options)
+    ports = ("--port", "0", "--nats-port", "0", "--demo-port", "0")
+    arguments = ("-m", "gateway", "up", *ports, "--state-dir", str(state_dir), *options)
     return await asyncio.create_subprocess_exec(
         sys.executable, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
@@ -176,6 +178,11 @@ async def refuses_a_second(running: Up, tmp_path: Path) -> None:
     output, errors = await fourth.communicate()
     assert (fourth.returncode, output) == (2, b"")
     assert errors.decode().splitlines()[-1].startswith("tidewire: --nats-port: ")
+    port = running.told["page"].rpartition(":")[2].rstrip("/")
+    fifth = await start(tmp_path / "other", "--demo-port", port)
+    output, errors = await fifth.communicate()
+    assert (fifth.returncode, output) == (2, b"")
+    assert f"tidewire: --demo-port: {port} of 127.0.0.1 is taken; stop what listens there" in errors.decode()
 
 
 async def test_it_says_where_everything_is_refuses_a_second_and_leaves_no_process_behind(tmp_path: Path) -> None:
@@ -185,10 +192,12 @@ async def test_it_says_where_everything_is_refuses_a_second_and_leaves_no_proces
     assert running.told == {
         "url": f"wss://127.0.0.1:{port}/v1/session",
         "http": f"https://127.0.0.1:{port}",
+        "page": running.told["page"],
         "ca": str(tmp_path / "state" / "development" / "ca.pem"),
         "nats": running.told["nats"],
         "state_dir": str(tmp_path / "state"),
     }
+    assert re.fullmatch(r"https://localhost:[1-9]\d+/", running.told["page"])
     assert [url.split(":")[1] for url in running.told["nats"].values()] == ["//publisher", "//gateway"]
     assert await running.status("/ready") == 200
     assert [child.name() for child in running.children()].count("nats-server") == 1
