@@ -1,0 +1,417 @@
+/**
+ * Shell: runs one session: performs what the core asks for, with sockets, storage, tokens and one timer.
+ *
+ * With tabs, it stands by after its first token until this tab holds the lock: its core waits, its timer is stopped, and
+ * events come from the tab that leads.
+ */
+import { Connection } from './connection.js';
+import { Core } from './core.js';
+import { GatewayError, StateUnavailable, stopped, TokenUnavailable, Unauthorized, Unreachable } from './errors.js';
+import { Tabs } from './tabs.js';
+import { userOf } from './user.js';
+
+/** @typedef {import('./connection.js').Codec} Codec */
+/** @typedef {import('./effects.js').Effect} Effect */
+/** @typedef {import('./errors.js').ClientError} ClientError */
+/** @typedef {import('./frames.js').Frame} Frame */
+/** @typedef {import('./frames.js').EventFrame} EventFrame */
+/** @typedef {import('./effects.js').Gap} Gap */
+/** @typedef {import('./frames.js').Welcome} Welcome */
+/** @typedef {import('./storage.js').Position} Position */
+/** @typedef {import('./storage.js').Scope} Scope */
+/** @typedef {'connecting' | 'replaying' | 'live' | 'waiting' | 'closed'} State */
+
+/**
+ * @typedef {object} Ticket Says which delivery an answer is about: in which leader's term, of which of its streams.
+ * @property {number} term
+ * @property {number} epoch
+ * @property {string} stream
+ */
+
+/**
+ * @typedef {object} Told What a session tells its client.
+ * @property {(inboxes: number[], ticket: Ticket, event: EventFrame) => void} deliver
+ * @property {(gap: Gap) => Promise<unknown>} gap The position passes the gap when this has resolved.
+ * @property {(seq: number) => void} live
+ * @property {(state: State) => void} state
+ * @property {(welcome: Welcome) => void} welcome
+ * @property {(error: ClientError) => void} error
+ * @property {(inboxes: number[], subjects: string[], reason: string) => void} deny
+ * @property {(error: ClientError) => void} stop
+ */
+
+/**
+ * @typedef {object} SessionOptions
+ * @property {string} url
+ * @property {string} session
+ * @property {{ messages: number, bytes: number }} window
+ * @property {import('./backoff.js').Backoff} backoff
+ * @property {boolean} renewable
+ * @property {() => Promise<Codec>} codec
+ * @property {import('./storage.js').Storage} storage
+ * @property {() => string | Promise<string>} getToken
+ * @property {typeof WebSocket} WebSocket
+ * @property {import('./tabs.js').TabPlatform | null} tabs What tabs need, or null: this program is alone.
+ * @property {import('./clock.js').Clock} clock
+ * @property {() => number} random
+ */
+
+/** A timer never sleeps longer than this, so that a machine's sleep is noticed after it, in seconds. */
+const LOOK_EVERY_S = 10;
+/** The wall clock ran so far ahead of the monotonic one: the machine slept, in seconds. */
+const SLEPT_S = 3;
+/** A token fetched longer ago than this, while standing by, is fetched again before it is used, in seconds. */
+const TOKEN_FRESH_S = 10;
+
+/** One session, whose events a client takes. */
+export class Session {
+  #options;
+  #told;
+  #core;
+  #clock;
+  /** @type {Connection | null} */
+  #connection = null;
+  /** @type {Tabs | null} */
+  #tabs = null;
+  /** @type {Scope | null} */
+  #scope = null;
+  /** @type {unknown} */
+  #timer = null;
+  /** The last write of a position, and all before it. @type {Promise<void>} */
+  #stored = Promise.resolve();
+  #isStoring = 0;
+  #standsBy = false;
+  /** This tab's own inboxes, each with its patterns. @type {Map<number, string[]>} */
+  #own = new Map();
+  #isClosed = false;
+  /** How far the wall clock is ahead of the monotonic one. */
+  #ahead = 0;
+
+  /** @param {SessionOptions} options @param {Told} told */
+  constructor(options, told) {
+    this.#options = options;
+    this.#told = told;
+    this.#clock = options.clock;
+    this.#ahead = this.#clock.unixS() - this.#clock.nowS();
+    const { session, window, backoff, renewable } = options;
+    this.#core = new Core({ session, window, backoff, renewable, client: 'tidewire-client-js' }, options.random);
+  }
+
+  /** @returns {State} */
+  get state() {
+    return this.#standsBy && this.#tabs ? this.#tabs.state : this.#core.state;
+  }
+
+  /** @returns {Position | null} */
+  get position() {
+    return this.#standsBy && this.#tabs ? this.#tabs.position : this.#core.position;
+  }
+
+  /** @returns {Welcome | null} */
+  get welcome() {
+    return this.#standsBy && this.#tabs ? this.#tabs.welcome : this.#core.welcome;
+  }
+
+  /** Whether this tab holds, or would hold, the connection. */
+  get isLeader() {
+    return !this.#standsBy;
+  }
+
+  // --- what the client asks for; inboxes are numbered from 1 by the client, from -1 down by the tabs ---
+
+  /** @param {number} inbox @param {string[]} patterns */
+  subscribe(inbox, patterns) {
+    if (inbox > 0) this.#own.set(inbox, patterns);
+    this.#perform(this.#core.subscribe(inbox, patterns, this.#clock.nowS()));
+    if (this.#standsBy) this.#tabs?.subscribe(inbox, patterns);
+  }
+
+  /** @param {number} inbox */
+  unsubscribe(inbox) {
+    this.#own.delete(inbox);
+    if (this.#standsBy) this.#tabs?.unsubscribe(inbox);
+    this.#perform(this.#core.unsubscribe(inbox, this.#clock.nowS()));
+    if (!this.#standsBy) this.#perform(this.#core.flush());
+  }
+
+  /** @param {number} inbox @param {Ticket} ticket @param {number} seq */
+  processed(inbox, ticket, seq) {
+    if (ticket.term !== this.#term) return; // of an older leader: the new one delivers it again
+    if (this.#standsBy) this.#tabs?.processed(inbox, ticket, seq);
+    else this.#perform(this.#core.processed(inbox, ticket.epoch, seq, this.#clock.nowS()));
+  }
+
+  /** Store and acknowledge what is processed; resolves when the position is stored. */
+  async flush() {
+    if (this.#standsBy) this.#tabs?.flush();
+    else this.#perform(this.#core.flush());
+    await this.#stored;
+  }
+
+  /** The device woke up, its page is seen again, or its network came back. */
+  wake() {
+    if (this.#standsBy) this.#tabs?.wake();
+    else this.#perform(this.#core.wake(this.#clock.nowS()));
+  }
+
+  /** Store and acknowledge what is processed, and end. Safe to call twice. */
+  async close() {
+    this.#perform(this.#core.close());
+    this.#end();
+    await this.#stored;
+    this.#tabs?.close();
+  }
+
+  get #term() {
+    return this.#tabs?.term ?? 0;
+  }
+
+  // --- effects ---
+
+  /** @param {Effect[]} effects */
+  #perform(effects) {
+    for (const effect of effects) this.#performOne(effect);
+    this.#arm();
+  }
+
+  /** @param {Effect} effect */
+  #performOne(effect) {
+    switch (effect.kind) {
+      case 'Deliver': {
+        const stream = this.#core.welcome?.stream ?? '';
+        const ticket = { term: this.#term, epoch: effect.epoch, stream };
+        const own = effect.inboxes.filter((inbox) => inbox > 0);
+        if (own.length < effect.inboxes.length) this.#tabs?.deliver(effect.inboxes, ticket, effect.event);
+        if (own.length) this.#told.deliver(own, ticket, effect.event);
+        break;
+      }
+      case 'Send':
+        this.#connection?.send(effect.frame, this.#isStoring ? this.#stored : null);
+        break;
+      case 'Store':
+        this.#store(effect.position);
+        break;
+      case 'Open':
+        void this.#open(effect.connection);
+        break;
+      case 'Drop':
+        this.#connection?.end();
+        this.#connection = null;
+        break;
+      case 'Probe':
+        this.#connection?.send({ type: 'ping' }, null); // a browser cannot send RFC 6455 pings (P2.25)
+        break;
+      case 'FetchToken':
+        void this.#fetch(effect.number);
+        break;
+      case 'Load':
+        void this.#load(effect.connection, effect.user);
+        break;
+      case 'TellGap':
+        void this.#tellGap(effect.number, effect.gap);
+        break;
+      case 'TellLive':
+        this.#tabs?.tell({ live: effect.seq });
+        this.#told.live(effect.seq);
+        break;
+      case 'TellState':
+        this.#tellState(effect.state);
+        break;
+      case 'TellError':
+        this.#report(new GatewayError(effect.error.code, effect.error.message ?? '', effect.error.retry ?? false));
+        break;
+      case 'Deny': {
+        this.#tabs?.deny(effect.inboxes, effect.subjects, effect.reason);
+        const own = effect.inboxes.filter((inbox) => inbox > 0);
+        if (own.length) this.#denied(own, effect.subjects, effect.reason);
+        break;
+      }
+      case 'Stop':
+        this.#stop(effect.stop, effect.code);
+        break;
+    }
+  }
+
+  /** One timer, for the earliest of all that the core waits for. */
+  #arm() {
+    if (this.#timer !== null) this.#clock.clearTimeout(this.#timer);
+    this.#timer = null;
+    const { due } = this.#core;
+    if (this.#standsBy || this.#isClosed || due === Number.POSITIVE_INFINITY) return;
+    const delayS = Math.min(Math.max(0, due - this.#clock.nowS()), LOOK_EVERY_S);
+    this.#timer = this.#clock.setTimeout(() => this.#tick(), Math.ceil(delayS * 1000));
+  }
+
+  #tick() {
+    this.#timer = null;
+    if (this.#hasSlept()) this.#perform(this.#core.wake(this.#clock.nowS()));
+    this.#perform(this.#core.tick(this.#clock.nowS()));
+  }
+
+  /** Some monotonic clocks stand still while a machine sleeps; the wall clock never does. */
+  #hasSlept() {
+    const ahead = this.#clock.unixS() - this.#clock.nowS();
+    const hasSlept = ahead - this.#ahead > SLEPT_S;
+    this.#ahead = ahead;
+    return hasSlept;
+  }
+
+  /** @param {State} state */
+  #tellState(state) {
+    if (this.#standsBy && state !== 'closed') return; // the leader's counts
+    const { welcome } = this.#core;
+    if (this.#tabs && !this.#standsBy) {
+      Object.assign(this.#tabs, { state, welcome });
+      this.#tabs.tell({ state, welcome });
+    }
+    if (state === 'replaying' && welcome) this.#told.welcome(welcome);
+    this.#told.state(state);
+  }
+
+  /** @param {number} number @param {Gap} gap */
+  async #tellGap(number, gap) {
+    await Promise.all([this.#told.gap(gap), this.#tabs?.gap(number, gap)]);
+    this.#perform(this.#core.gapHandled(number, this.#clock.nowS()));
+  }
+
+  /** @param {import('./effects.js').StopKind} kind @param {number | null} code */
+  #stop(kind, code) {
+    void this.#tabs?.stop(kind, code);
+    this.#end();
+    this.#told.stop(stopped(kind, code));
+  }
+
+  #end() {
+    this.#isClosed = true;
+    this.#arm();
+  }
+
+  /** @param {ClientError} error */
+  #report(error) {
+    if (!this.#isClosed) this.#told.error(error);
+  }
+
+  /** @param {number[]} inboxes @param {string[]} subjects @param {string} reason */
+  #denied(inboxes, subjects, reason) {
+    for (const inbox of inboxes) {
+      this.#own.delete(inbox);
+      if (this.#standsBy) this.#core.unsubscribe(inbox, this.#clock.nowS()); // else the core has forgotten it itself
+    }
+    this.#told.deny(inboxes, subjects, reason);
+  }
+
+  // --- connection ---
+
+  /** @param {number} number */
+  async #open(number) {
+    const codec = await this.#options.codec();
+    if (this.#core.connection !== number || this.#core.state !== 'connecting') return;
+    const { url, WebSocket } = this.#options;
+    this.#connection?.end();
+    this.#connection = new Connection(number, url, codec, WebSocket, {
+      opened: (n) => this.#perform(this.#core.opened(n, this.#clock.nowS())),
+      misread: (n) => this.#perform(this.#core.misread(n, this.#clock.nowS())),
+      received: (n, frames) => this.#received(n, frames),
+      broken: (n, code) => this.#broken(n, code),
+    });
+  }
+
+  /** @param {number} number @param {Frame[]} frames */
+  #received(number, frames) {
+    const nowS = this.#clock.nowS();
+    this.#hasSlept(); // if so, the link lives all the same
+    this.#perform(this.#core.received(number, frames, nowS, this.#clock.unixS()));
+    // a page in the background has its timers held back: what is overdue is done with what comes
+    if (this.#core.due <= nowS) this.#perform(this.#core.tick(nowS));
+  }
+
+  /** @param {number} number @param {number | null} code */
+  #broken(number, code) {
+    const effects = this.#core.broken(number, this.#clock.nowS(), { code });
+    if (effects.length) this.#report(new Unreachable(code ? `closed with ${code}` : 'no connection'));
+    this.#perform(effects);
+  }
+
+  // --- token and position ---
+
+  /** @param {number} number */
+  async #fetch(number) {
+    try {
+      let token = await this.#options.getToken();
+      const user = userOf(token);
+      if (this.#options.tabs && !this.#tabs && !this.#isClosed) {
+        const sinceS = this.#clock.nowS();
+        await this.#lead(this.#options.tabs, user);
+        if (this.#clock.nowS() - sinceS > TOKEN_FRESH_S) token = await this.#options.getToken();
+        if (userOf(token) !== user) {
+          this.#perform(this.#core.close());
+          return this.#stop('user_changed', null); // the lock is for the other user
+        }
+      }
+      this.#perform(this.#core.tokenFetched(number, token, user, this.#clock.nowS()));
+    } catch (cause) {
+      const isFinal = cause instanceof Unauthorized;
+      if (!isFinal) this.#report(new TokenUnavailable('no token; it will be asked for again', { cause }));
+      this.#perform(this.#core.tokenFailed(number, this.#clock.nowS(), isFinal));
+    }
+  }
+
+  /**
+   * Stand by until this tab leads; it may never.
+   * @param {import('./tabs.js').TabPlatform} platform
+   * @param {string} user
+   */
+  async #lead(platform, user) {
+    const { url, session } = this.#options;
+    this.#standsBy = true;
+    this.#arm();
+    this.#tabs = new Tabs(JSON.stringify([url, user, session]), platform, {
+      told: { ...this.#told, deny: (inboxes, subjects, reason) => this.#denied(inboxes, subjects, reason) },
+      inboxes: () => [...this.#own],
+      subscribe: (inbox, patterns) => this.subscribe(inbox, patterns),
+      unsubscribe: (inbox) => this.unsubscribe(inbox),
+      processed: (inbox, ticket, seq) => this.processed(inbox, ticket, seq),
+      flush: () => void this.flush(),
+      wake: () => this.wake(),
+      position: () => this.#core.position,
+      end: () => {
+        this.#core.close();
+        this.#end();
+      },
+    });
+    await this.#tabs.lead();
+    this.#standsBy = false;
+  }
+
+  /** @param {number} connection @param {string} user */
+  async #load(connection, user) {
+    const { url, session, storage } = this.#options;
+    this.#scope = { url, user, session };
+    let position = null;
+    try {
+      position = await storage.load(this.#scope);
+    } catch (cause) {
+      this.#report(stateError(cause));
+    }
+    this.#perform(this.#core.loaded(connection, position, this.#clock.nowS()));
+  }
+
+  /** @param {Position | null} position */
+  #store(position) {
+    const scope = /** @type {Scope} */ (this.#scope); // a position is loaded before one is stored
+    this.#isStoring += 1;
+    this.#stored = this.#stored
+      .then(() => this.#options.storage.save(scope, position))
+      .catch((cause) => this.#report(stateError(cause)))
+      .finally(() => {
+        this.#isStoring -= 1;
+      });
+    if (this.#tabs) this.#tabs.position = position;
+    this.#tabs?.tell({ position });
+  }
+}
+
+/** @param {unknown} cause @returns {ClientError} */
+function stateError(cause) {
+  return cause instanceof StateUnavailable ? cause : new StateUnavailable('the storage failed', { cause });
+}

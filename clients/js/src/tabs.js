@@ -1,0 +1,333 @@
+/**
+ * Shell: tabs of one browser that are one session: one leads and holds the connection, the others follow.
+ *
+ * Who holds the Web Lock named after the session leads. Each tab that follows tells the leader its inboxes, and gets
+ * their events over a BroadcastChannel; the position waits for all of them, as it does for several iterators in one tab.
+ * Each tab holds a lock of its own as well, so that its end is noticed however it comes; then its inboxes are given up.
+ * When the leader ends, the browser gives the lock to the next tab, which resumes from the stored position; each tab
+ * recognises what it had already (``Inbox.put``).
+ *
+ * A leader has a term, a number that rises from leader to leader: what an older one still says is not heard.
+ */
+import { stopped } from './errors.js';
+
+/** @typedef {import('./session.js').Ticket} Ticket */
+/** @typedef {import('./session.js').Told} Told */
+/** @typedef {import('./session.js').State} State */
+/** @typedef {import('./frames.js').EventFrame} EventFrame */
+/** @typedef {import('./effects.js').Gap} Gap */
+/** @typedef {import('./frames.js').Welcome} Welcome */
+/** @typedef {import('./storage.js').Position} Position */
+
+/**
+ * @typedef {object} TabPlatform What tabs need of the browser.
+ * @property {LockManager} locks
+ * @property {typeof BroadcastChannel} BroadcastChannel
+ * @property {() => string} newId A name for this tab that no other has.
+ * @property {() => number} unixMs
+ */
+
+/**
+ * @typedef {object} Seat The session of this tab: what the leader does for a tab that follows.
+ * @property {Told} told
+ * @property {() => [number, string[]][]} inboxes This tab's own, each with its patterns.
+ * @property {(inbox: number, patterns: string[]) => void} subscribe
+ * @property {(inbox: number) => void} unsubscribe
+ * @property {(inbox: number, ticket: Ticket, seq: number) => void} processed
+ * @property {() => void} flush
+ * @property {() => void} wake
+ * @property {() => Position | null} position
+ * @property {() => void} end The session ended in the leading tab, and so here.
+ */
+
+/**
+ * @typedef {object} News What a leader tells all.
+ * @property {State} [state]
+ * @property {Welcome | null} [welcome]
+ * @property {Position | null} [position]
+ * @property {number} [live]
+ * @property {{ kind: import("./effects.js").StopKind, code: number | null }} [stop]
+ */
+
+/**
+ * @typedef {object} Follower
+ * @property {Map<number, number>} inboxes Its number of an inbox to ours, which is negative.
+ * @property {Map<number, () => void>} gaps Gaps that it has not handled, and what waits for each.
+ * @property {AbortController} watch
+ */
+
+/** This tab's place among the tabs of its session. */
+export class Tabs {
+  /** The leader's, as far as this tab has heard. */
+  term = 0;
+  /** @type {State} */
+  state = 'connecting';
+  /** @type {Position | null} */
+  position = null;
+  /** @type {Welcome | null} */
+  welcome = null;
+
+  #name;
+  #platform;
+  #seat;
+  #id;
+  #channel;
+  #isLeading = false;
+  #closing = new AbortController();
+  /** @type {() => void} */
+  #release = () => {};
+  #leaderId = '';
+  /** @type {Map<string, Follower>} */
+  #followers = new Map();
+  /** @type {Map<number, { tab: string, inbox: number }>} */
+  #remote = new Map();
+  #numbers = 0;
+  /** @type {(() => void) | null} Called when nobody follows any more. */
+  #alone = null;
+
+  /** @param {string} name of the session @param {TabPlatform} platform @param {Seat} seat */
+  constructor(name, platform, seat) {
+    this.#name = `tidewire ${name}`;
+    this.#platform = platform;
+    this.#seat = seat;
+    this.#id = platform.newId();
+    this.#channel = new platform.BroadcastChannel(this.#name);
+    this.#channel.onmessage = ({ data }) => this.#hear(data);
+  }
+
+  /** Follow, until this tab leads: then it resolves. It never does when the tab is closed before. */
+  async lead() {
+    const held = new Promise((resolve) => {
+      this.#release = () => resolve(undefined);
+    });
+    await new Promise((resolve) => this.#hold(this.#lockOf(this.#id), held, resolve));
+    this.#follow();
+    await new Promise((resolve) => this.#hold(this.#name, held, resolve));
+    this.#isLeading = true;
+    this.term = Math.max(this.term + 1, this.#platform.unixMs());
+    this.#post({ leads: true });
+  }
+
+  /**
+   * @param {string} lock
+   * @param {Promise<unknown>} held
+   * @param {(value?: unknown) => void} granted
+   */
+  #hold(lock, held, granted) {
+    const signal = this.#closing.signal;
+    const work = () => {
+      granted();
+      return held;
+    };
+    this.#platform.locks.request(lock, { signal }, work).catch(() => {}); // closed before it was granted
+  }
+
+  /** @param {string} id */
+  #lockOf(id) {
+    return `${this.#name} tab ${id}`;
+  }
+
+  // --- a tab that follows asks the leader ---
+
+  #follow() {
+    this.#post({ follow: this.#seat.inboxes() });
+  }
+
+  /** @param {number} inbox @param {string[]} patterns */
+  subscribe(inbox, patterns) {
+    this.#ask({ follow: [[inbox, patterns]] });
+  }
+
+  /** @param {number} inbox */
+  unsubscribe(inbox) {
+    this.#ask({ unsubscribe: inbox });
+  }
+
+  /** @param {number} inbox @param {Ticket} ticket @param {number} seq */
+  processed(inbox, ticket, seq) {
+    this.#ask({ processed: inbox, ticket, seq });
+  }
+
+  flush() {
+    this.#ask({ flush: true });
+  }
+
+  wake() {
+    this.#ask({ wake: true });
+  }
+
+  /** @param {object} asked */
+  #ask(asked) {
+    if (this.#leaderId) this.#post({ to: this.#leaderId, ...asked });
+  }
+
+  // --- the leader tells ---
+
+  /** Tell every tab. @param {News} news */
+  tell(news) {
+    if (this.#isLeading && this.#followers.size) this.#post(news);
+  }
+
+  /** @param {number[]} inboxes @param {Ticket} ticket @param {EventFrame} event */
+  deliver(inboxes, ticket, event) {
+    for (const [to, deliver] of this.#byTab(inboxes)) this.#post({ to, deliver, ticket, event });
+  }
+
+  /** Resolves when every tab has handled the gap, or is gone. @param {number} number @param {Gap} gap */
+  async gap(number, gap) {
+    const handled = [...this.#followers.values()].map(
+      ({ gaps }) => new Promise((done) => gaps.set(number, () => done(0))),
+    );
+    this.tell(/** @type {News} */ ({ gap, number }));
+    await Promise.all(handled);
+  }
+
+  /** @param {number[]} inboxes @param {string[]} subjects @param {string} reason */
+  deny(inboxes, subjects, reason) {
+    for (const [to, deny] of this.#byTab(inboxes)) this.#post({ to, deny, subjects, reason });
+    for (const inbox of inboxes) this.#forget(inbox);
+  }
+
+  /**
+   * The session ended for good, in every tab. The lock is kept until each has heard it: one that got the lock first
+   * would connect again.
+   * @param {import('./effects.js').StopKind} kind
+   * @param {number | null} code
+   */
+  async stop(kind, code) {
+    if (this.#isLeading && this.#followers.size) {
+      this.tell({ stop: { kind, code } });
+      await new Promise((resolve) => {
+        this.#alone = () => resolve(undefined);
+      });
+    }
+    this.close();
+  }
+
+  /** Leave: give the lock to the next tab, or do not wait for it any more. Safe to call twice. */
+  close() {
+    if (this.#closing.signal.aborted) return;
+    this.#post({ bye: true });
+    this.#closing.abort();
+    for (const { watch } of this.#followers.values()) watch.abort();
+    this.#release();
+    this.#channel.close();
+  }
+
+  /** @param {number[]} inboxes @returns {Map<string, number[]>} */
+  #byTab(inboxes) {
+    const found = new Map();
+    for (const number of inboxes) {
+      const remote = this.#remote.get(number);
+      if (remote) found.set(remote.tab, [...(found.get(remote.tab) ?? []), remote.inbox]);
+    }
+    return found;
+  }
+
+  // --- what is heard ---
+
+  /** @param {object} message */
+  #post(message) {
+    if (!this.#closing.signal.aborted) this.#channel.postMessage({ from: this.#id, term: this.term, ...message });
+  }
+
+  /** @param {any} message from another tab of this origin, and so from this code. */
+  #hear(message) {
+    if (this.#closing.signal.aborted || (message.to && message.to !== this.#id)) return;
+    if (this.#isLeading) this.#serve(message);
+    else this.#obey(message);
+  }
+
+  /** What a leader does for a tab that follows. @param {any} message */
+  #serve({ from, follow, unsubscribe, processed, ticket, seq, gapHandled, flush, wake, bye }) {
+    if (follow) {
+      const follower = this.#admit(from);
+      for (const [inbox, patterns] of follow) {
+        if (follower.inboxes.has(inbox)) continue;
+        this.#numbers -= 1;
+        follower.inboxes.set(inbox, this.#numbers);
+        this.#remote.set(this.#numbers, { tab: from, inbox });
+        this.#seat.subscribe(this.#numbers, patterns);
+      }
+      return;
+    }
+    const follower = this.#followers.get(from);
+    if (!follower) return;
+    if (unsubscribe) this.#giveUp(follower.inboxes.get(unsubscribe));
+    const inbox = follower.inboxes.get(processed);
+    if (inbox) this.#seat.processed(inbox, ticket, seq);
+    follower.gaps.get(gapHandled)?.();
+    if (flush) this.#seat.flush();
+    if (wake) this.#seat.wake();
+    if (bye) this.#dismiss(from);
+  }
+
+  /** @param {string} id @returns {Follower} */
+  #admit(id) {
+    let follower = this.#followers.get(id);
+    if (!follower) {
+      const watch = new AbortController();
+      follower = { inboxes: new Map(), gaps: new Map(), watch };
+      this.#followers.set(id, follower);
+      const gone = () => this.#dismiss(id); // its own lock is free: the tab has ended
+      this.#platform.locks.request(this.#lockOf(id), { signal: watch.signal }, gone).catch(() => {});
+      const { state, welcome } = this;
+      this.#post({ to: id, leads: true, state, welcome, position: this.#seat.position() });
+    }
+    return follower;
+  }
+
+  /** @param {string} id */
+  #dismiss(id) {
+    const follower = this.#followers.get(id);
+    if (!follower || this.#closing.signal.aborted) return;
+    this.#followers.delete(id);
+    follower.watch.abort();
+    for (const number of follower.inboxes.values()) this.#giveUp(number);
+    for (const done of follower.gaps.values()) done();
+    if (!this.#followers.size) this.#alone?.();
+  }
+
+  /** @param {number | undefined} number */
+  #giveUp(number) {
+    if (number === undefined) return;
+    this.#forget(number);
+    this.#seat.unsubscribe(number);
+  }
+
+  /** @param {number} number */
+  #forget(number) {
+    const remote = this.#remote.get(number);
+    if (remote) this.#followers.get(remote.tab)?.inboxes.delete(remote.inbox);
+    this.#remote.delete(number);
+  }
+
+  /** What a tab that follows takes from the leader. @param {any} message */
+  #obey(message) {
+    const { told } = this.#seat;
+    const { from, term, leads, state, welcome, position, live, deliver, ticket, event, gap, number, deny, stop } =
+      message;
+    if (leads && term >= this.term && from !== this.#leaderId) {
+      this.#leaderId = from;
+      this.term = term;
+      this.#follow();
+    }
+    if (from !== this.#leaderId || term !== this.term) return;
+    if (welcome !== undefined) this.welcome = welcome;
+    if (position !== undefined) this.position = position;
+    if (state) {
+      this.state = state;
+      if (state === 'replaying' && welcome) told.welcome(welcome);
+      told.state(state);
+    }
+    if (live !== undefined) told.live(live);
+    if (deliver) told.deliver(deliver, ticket, event);
+    if (gap) void told.gap(gap).then(() => this.#ask({ gapHandled: number }));
+    if (deny) told.deny(deny, message.subjects, message.reason);
+    if (stop) {
+      this.close();
+      this.#seat.end();
+      told.stop(stopped(stop.kind, stop.code));
+    }
+  }
+}
