@@ -1,4 +1,4 @@
-"""What users install: the four floors and nats.conf, and nothing that is only ours."""
+"""What users install: the four floors, nats.conf and what the demo page needs, and nothing that is only ours."""
 
 import subprocess
 import sys
@@ -30,6 +30,14 @@ def test_the_wheel_holds_every_module_of_the_four_floors(wheel: frozenset[str]) 
 
 def test_the_wheel_holds_the_configuration_of_nats(wheel: frozenset[str]) -> None:
     assert "mesh/nats.conf" in wheel
+
+
+def test_the_wheel_holds_the_page_and_every_module_of_the_javascript_client(wheel: frozenset[str]) -> None:
+    """What `tidewire up` serves comes with it: nothing is fetched from elsewhere."""
+    assert "gateway/page/index.html" in wheel
+    modules = {path.name for path in files(".js") if name_of(path.parent) == "clients/js/src"}
+    assert {"index.js", "core.js"} <= modules
+    assert {f"gateway/page_client/{name}" for name in modules} - wheel == set()
 
 
 def test_the_wheel_holds_nothing_else(wheel: frozenset[str]) -> None:
