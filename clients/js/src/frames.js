@@ -72,7 +72,7 @@ export { BadFrame };
 /**
  * One event (P2.33 to P2.35). Its value is told by `dataOf`. `size`: its share of its message, for the byte window.
  * @typedef {{ type: 'event', seq: number, subject: string, time: string, data: unknown, data_b64: string | null,
- *   replay: boolean, id: string | null, headers: Record<string, unknown> | null, size: number }} EventFrame
+ *   replay: boolean, id: string | null, headers: Record<string, string> | null, size: number }} EventFrame
  */
 /**
  * Everything up to `seq` has been sent; what follows is live (P2.36).
@@ -226,7 +226,7 @@ function event(map, size) {
     data_b64: member(map, 'data_b64', isText, null),
     replay: member(map, 'replay', isBoolean, false),
     id: member(map, 'id', isText, null),
-    headers: member(map, 'headers', isMap, null),
+    headers: /** @type {Record<string, string> | null} */ (member(map, 'headers', isMap, null)),
     size,
   };
 }
