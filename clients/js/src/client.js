@@ -67,7 +67,6 @@ import { Inbox, Subscription } from './subscription.js';
  */
 
 const WINDOW = { messages: 1000, bytes: 1_048_576 };
-const BACKOFF = { leastS: 0.5, maxS: 20, quickS: 0.25 };
 const WINDOW_MOST = { messages: 10_000, bytes: 8 * 1_048_576 };
 /** Plain `ws://` goes to these hosts only: it carries tokens in clear. */
 const URL_FORM = /^(wss:\/\/[^/?#@]+|ws:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d+)?)(\/[^?#]*)?$/;
@@ -123,7 +122,7 @@ export class Client {
         WebSocket,
         getToken,
         window: this.#window,
-        backoff: { ...BACKOFF, ...options.backoff },
+        backoff: options.backoff ?? {},
         renewable: !token,
         codec: codecOf(options.encoding ?? 'json'),
         storage: options.storage ?? new DefaultStorage(),
@@ -134,10 +133,7 @@ export class Client {
       {
         deliver: (inboxes, ticket, event) => this.#deliver(inboxes, ticket, event),
         gap: (gap) => this.#gap(gap),
-        live: (seq) => this.#tell('live', seq),
-        state: (state) => this.#tell('state', state),
-        welcome: (welcome) => this.#tell('welcome', welcome),
-        error: (error) => this.#tell('error', error),
+        tell: (name, value) => this.#tell(name, value),
         deny: (inboxes, subjects, reason) => this.#deny(inboxes, subjects, reason),
         stop: (error) => this.#fail(error),
       },
@@ -312,7 +308,7 @@ export class Client {
         await inbox.ready();
         const { subscription } = inbox;
         if (!isOurs() || !subscription) break;
-        const event = await subscription.take();
+        const event = await subscription.take().catch(() => null); // what ended it is told to error listeners
         if (!event) break;
         await Promise.all([...(listeners ?? [])].map(async (listener) => listener(event)));
         subscription.finish();
@@ -338,7 +334,7 @@ export class Client {
     });
   }
 
-  /** @param {string} name @param {unknown} value */
+  /** @param {string} name @param {any} value */
   #tell(name, value) {
     const listeners = [...(this.#listeners[name] ?? [])];
     if (name === 'error' && !listeners.length) console.warn(`tidewire: ${value}`);

@@ -7,7 +7,6 @@
 import { Connection } from './connection.js';
 import { Core } from './core.js';
 import { GatewayError, StateUnavailable, stopped, TokenUnavailable, Unauthorized, Unreachable } from './errors.js';
-import { Tabs } from './tabs.js';
 import { userOf } from './user.js';
 
 /** @typedef {import('./connection.js').Codec} Codec */
@@ -32,10 +31,7 @@ import { userOf } from './user.js';
  * @typedef {object} Told What a session tells its client.
  * @property {(inboxes: number[], ticket: Ticket, event: EventFrame) => void} deliver
  * @property {(gap: Gap) => Promise<unknown>} gap The position passes the gap when this has resolved.
- * @property {(seq: number) => void} live
- * @property {(state: State) => void} state
- * @property {(welcome: Welcome) => void} welcome
- * @property {(error: ClientError) => void} error
+ * @property {(name: 'live' | 'state' | 'welcome' | 'error', value: unknown) => void} tell
  * @property {(inboxes: number[], subjects: string[], reason: string) => void} deny
  * @property {(error: ClientError) => void} stop
  */
@@ -71,7 +67,7 @@ export class Session {
   #clock;
   /** @type {Connection | null} */
   #connection = null;
-  /** @type {Tabs | null} */
+  /** @type {import('./tabs.js').Tabs | null} */
   #tabs = null;
   /** @type {Scope | null} */
   #scope = null;
@@ -212,7 +208,7 @@ export class Session {
         break;
       case 'TellLive':
         this.#tabs?.tell({ live: effect.seq });
-        this.#told.live(effect.seq);
+        this.#told.tell('live', effect.seq);
         break;
       case 'TellState':
         this.#tellState(effect.state);
@@ -264,8 +260,8 @@ export class Session {
       Object.assign(this.#tabs, { state, welcome });
       this.#tabs.tell({ state, welcome });
     }
-    if (state === 'replaying' && welcome) this.#told.welcome(welcome);
-    this.#told.state(state);
+    if (state === 'replaying' && welcome) this.#told.tell('welcome', welcome);
+    this.#told.tell('state', state);
   }
 
   /** @param {number} number @param {Gap} gap */
@@ -288,7 +284,7 @@ export class Session {
 
   /** @param {ClientError} error */
   #report(error) {
-    if (!this.#isClosed) this.#told.error(error);
+    if (!this.#isClosed) this.#told.tell('error', error);
   }
 
   /** @param {number[]} inboxes @param {string[]} subjects @param {string} reason */
@@ -365,7 +361,13 @@ export class Session {
     const { url, session } = this.#options;
     this.#standsBy = true;
     this.#arm();
-    this.#tabs = new Tabs(JSON.stringify([url, user, session]), platform, {
+    // on need, since neither Node nor React Native has tabs; where it cannot be had, the newest tab wins
+    const loaded = await import('./tabs.js').catch(() => null);
+    if (!loaded || this.#isClosed) {
+      this.#standsBy = false;
+      return;
+    }
+    this.#tabs = new loaded.Tabs(JSON.stringify([url, user, session]), platform, {
       told: { ...this.#told, deny: (inboxes, subjects, reason) => this.#denied(inboxes, subjects, reason) },
       inboxes: () => [...this.#own],
       subscribe: (inbox, patterns) => this.subscribe(inbox, patterns),

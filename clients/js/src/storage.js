@@ -117,18 +117,11 @@ export class IndexedDbStorage {
 export class DefaultStorage {
   /** @type {Promise<Storage> | null} */
   #chosen = null;
-  /** @type {(() => Storage)[]} */
-  #kinds;
+  #platform;
 
   /** @param {{ indexedDB?: unknown, localStorage?: globalThis.Storage }} platform where to look for them. */
   constructor(platform = globalThis) {
-    this.#kinds = [
-      () => {
-        if (!platform.indexedDB) throw new StateUnavailable('no IndexedDB');
-        return new IndexedDbStorage();
-      },
-      () => new KeyValueStorage(/** @type {globalThis.Storage} */ (platform.localStorage)),
-    ];
+    this.#platform = platform;
   }
 
   /** @param {Scope} scope */
@@ -145,14 +138,19 @@ export class DefaultStorage {
 
   /** @param {Scope} scope @returns {Promise<Storage>} */
   async #choose(scope) {
-    for (const kind of this.#kinds) {
+    for (const kind of [() => new IndexedDbStorage(), () => new KeyValueStorage(this.#localStorage)]) {
       try {
-        const storage = kind(); // looking at localStorage alone throws where cookies are blocked
+        const storage = kind();
         await within(OPEN_WITHIN_S, storage.load(scope));
         return storage;
       } catch {} // the next kind is tried; the gateway's cursor still stands
     }
     return new MemoryStorage();
+  }
+
+  /** Looking at it throws where cookies are blocked. */
+  get #localStorage() {
+    return /** @type {globalThis.Storage} */ (this.#platform.localStorage);
   }
 }
 

@@ -317,10 +317,10 @@ export class Tabs {
     if (position !== undefined) this.position = position;
     if (state) {
       this.state = state;
-      if (state === 'replaying' && welcome) told.welcome(welcome);
-      told.state(state);
+      if (state === 'replaying' && welcome) told.tell('welcome', welcome);
+      told.tell('state', state);
     }
-    if (live !== undefined) told.live(live);
+    if (live !== undefined) told.tell('live', live);
     if (deliver) told.deliver(deliver, ticket, event);
     if (gap) void told.gap(gap).then(() => this.#ask({ gapHandled: number }));
     if (deny) told.deny(deny, message.subjects, message.reason);
