@@ -173,6 +173,54 @@ def good() -> Iterator[Vector]:
     yield vector("64 fields, 32 levels", data, {"data": restored_edge, "opened": ["contact"], "shut": {}})
 
 
+def opening(name: str, plaintext: object, fields: dict[str, Any], clear: dict[str, Any] | None = None) -> Vector:
+    """The class contact opens, and ``fields`` come to the top level of the clear part."""
+    clear = CLEAR if clear is None else clear
+    data = clear | {"$sealed": {"contact": jwe(header("contact"), plaintext, jwk("contact"))}}
+    return vector(name, data, {"data": clear | fields, "opened": ["contact"], "shut": {}})
+
+
+def good_but_rare() -> Iterator[Vector]:
+    odd: dict[str, Any] = {"__proto__": {"x": 1}, "constructor": {"prototype": None}, "toString": "x"}
+    yield opening("names of prototypes are names", {f"/{name}": value for name, value in odd.items()}, odd)
+    inner: dict[str, Any] = CLEAR["contact"] | {"__proto__": {"x": 1}}
+    yield opening("names of prototypes further in", {"/contact/__proto__": {"x": 1}}, {"contact": inner})
+    clear: dict[str, Any] = {"__proto__": {"name": "Ada"}, "__defineGetter__": {}}
+    yield opening(
+        "names of prototypes in clear",
+        {"/__proto__/phone": 1, "/__defineGetter__/valueOf": 2},
+        {"__proto__": {"name": "Ada", "phone": 1}, "__defineGetter__": {"valueOf": 2}},
+        clear,
+    )
+    yield opening("the empty name", {"/": 1, "/contact/": 2}, {"": 1, "contact": CLEAR["contact"] | {"": 2}})
+    yield opening("names that only begin alike", {"/a": {}, "/ab": 1, "/a~1b": 2}, {"a": {}, "ab": 1, "a/b": 2})
+    long = "x" * (256 - 31)
+    filled: dict[str, Any] = {long: 1}
+    clear = {}
+    for _ in range(15):
+        clear, filled = {"a": clear}, {"a": filled}
+    yield opening("a pointer of 16 names and 256 bytes", {"/a" * 15 + "/" + long: 1}, filled, clear)
+    yield opening(
+        "escapes: a pair of surrogates, NUL, a quote, a backslash",
+        b'{"/\\ud83d\\ude00":"\\ud83d\\ude00\\u0000\\"\\\\"}',
+        {"\U0001f600": '\U0001f600\0"\\'},
+    )
+    brackets = '"' + "[{:" * 40 + "\\"
+    yield opening("brackets and colons in a string", {"/text": brackets}, {"text": brackets})
+    yield opening(
+        "the largest and smallest numbers",
+        b'{"/n":[1.7976931348623157e308,5e-324,9007199254740991,-1.5E-7,1e-999]}',
+        {"n": [1.7976931348623157e308, 5e-324, 9007199254740991, -1.5e-7, 0.0]},
+    )
+    spaced = json.dumps(header("contact", iat=0), indent=1).replace("kid", "\\u006bid").encode()
+    data = CLEAR | {"$sealed": {"contact": jwe(spaced, CONTACT, jwk("contact"))}}
+    opened = {"data": restored("contact"), "opened": ["contact"], "shut": {}}
+    yield vector("a header with spaces, escapes and iat 0", data, opened)
+    expected = {"contact": ["/constructor", "/__proto__/x", "/toString/length", "wrong"]}
+    data = CLEAR | {"$sealed": {"contact": GOOD_CONTACT}}
+    yield vector("names of prototypes are not there in clear", data, opened, expected=expected)
+
+
 def tampering_with_the_jwe() -> Iterator[Vector]:
     yield tampered("1 bit flip in the header", flip(GOOD_CONTACT, 0), "header")
     spaced = b64(json.dumps(header("contact")).encode())
@@ -220,6 +268,12 @@ def tampering_with_the_jwe() -> Iterator[Vector]:
         {"data": CLEAR, "opened": [], "shut": {"address": "key_scope"}},
     )
 
+    yield vector(
+        "10 a class by the name of a prototype",
+        CLEAR | {"$sealed": {"__proto__": GOOD_CONTACT, "constructor": GOOD_CONTACT}},
+        {"data": CLEAR, "opened": [], "shut": {"__proto__": "class", "constructor": "class"}},
+    )
+
 
 def tampering_with_the_event() -> Iterator[Vector]:
     expected = {"contact": ["/contact/mail", "/contact/phone"], "health": ["/note"]}
@@ -233,6 +287,10 @@ def tampering_with_the_event() -> Iterator[Vector]:
     yield vector("12 one declared class stripped", only, expect, expected=expected)
     expect = {"data": CLEAR, "opened": [], "shut": {"contact": "missing", "health": "missing"}}
     yield vector("12 all declared classes stripped", CLEAR, expect, expected=expected)
+    for name, data in (("null", None), ("text", "$sealed"), ("a list", [CLEAR])):
+        yield vector(f"12 data is {name}", data, expect | {"data": data}, expected=expected)
+    expect = {"data": CLEAR, "opened": [], "shut": {"$sealed": "form", "contact": "missing", "health": "missing"}}
+    yield vector("12 $sealed is a list", CLEAR | {"$sealed": [GOOD_CONTACT]}, expect, expected=expected)
     for name, sealed in (("a list", [GOOD_CONTACT]), ("a number", 7), ("null", None), ("text", GOOD_CONTACT)):
         expect = {"data": CLEAR, "opened": [], "shut": {"$sealed": "form"}}
         yield vector(f"25 $sealed is {name}", CLEAR | {"$sealed": sealed}, expect)
@@ -250,6 +308,10 @@ def tampering_with_the_event() -> Iterator[Vector]:
         ("a line break", GOOD_CONTACT + "\n"),
         ("stray bits at the end", GOOD_CONTACT[:-1] + STRAY[GOOD_CONTACT[-1]]),
         ("letters of the other alphabet", with_segment(GOOD_CONTACT, 4, "+/" + tag[2:])),
+        ("one letter too many", GOOD_CONTACT + "A" * (5 - len(tag) % 4)),
+        ("letters beyond ASCII", with_segment(GOOD_CONTACT, 4, "\u00e4" + tag[1:])),
+        ("few letters that are many in UTF-16", with_segment(GOOD_CONTACT, 0, "\U0001f600" * 1100)),
+        ("a space before it", " " + GOOD_CONTACT),
         ("an empty text", ""),
         ("null", None),
     ):
@@ -267,10 +329,24 @@ def tampering_with_the_header() -> Iterator[Vector]:
     yield resealed("14 crit, empty", CONTACT, "header", crit=[])
     twice = compact_json(header("contact"))[:-1] + b',"kid":"x"}'
     yield tampered("15 duplicate member", jwe(twice, CONTACT, jwk("contact")), "header")
+    twice = compact_json(header("contact"))[:-1] + b',"\\u006bid":"x"}'
+    yield tampered("15 duplicate member by an escape", jwe(twice, CONTACT, jwk("contact")), "header")
     yield resealed("15 extra member", CONTACT, "header", typ="JWE")
+    yield resealed("15 a member __proto__", CONTACT, "header", __proto__={"iat": 1})
+    yield resealed("15 a member __proto__ for iat", CONTACT, "header", __proto__={"iat": 1}, iat=None)
+    for number in (b"1.0", b"1795420800.0", b"1e9", b"1E9", b"-1", b"NaN", b"9" * 400, b"01"):
+        text = compact_json(header("contact")).replace(b"1795420800", number)
+        name = "a number of 400 digits" if len(number) == 400 else number.decode()
+        yield tampered(f"15 iat is {name}", jwe(text, CONTACT, jwk("contact")), "header")
+    text = compact_json(header("contact", sub="x")).replace(b'"x"', b'"\\ud800"')
+    yield tampered("15 a lone surrogate", jwe(text, CONTACT, jwk("contact")), "header")
+    text = compact_json(header("contact", sub="x")).replace(b'"x"', b'"\xff"')
+    yield tampered("15 invalid UTF-8", jwe(text, CONTACT, jwk("contact")), "header")
+    yield tampered("15 a header that is a list", jwe(b'["dir","A256GCM"]', CONTACT, jwk("contact")), "header")
     for member in ("kid", "sub", "mid", "cls", "iat", "alg", "enc"):
         yield resealed(f"15 without {member}", CONTACT, "header", **{member: None})
     for name, changes in (
+        ("iat a list", {"iat": [1]}),
         ("iat true", {"iat": True}),
         ("iat text", {"iat": "1795420800"}),
         ("iat below 0", {"iat": -1}),
@@ -294,7 +370,7 @@ def tampering_with_the_header() -> Iterator[Vector]:
     yield vector("16 a device without keys", data, {"data": CLEAR, "opened": [], "shut": shut}, keys={"keys": []})
 
 
-def tampering_with_the_plaintext() -> Iterator[Vector]:
+def tampering_with_pointers() -> Iterator[Vector]:
     for pointer, reason in (
         ("/nobody/phone", "parent"),
         ("/status/phone", "parent"),
@@ -307,22 +383,55 @@ def tampering_with_the_plaintext() -> Iterator[Vector]:
         ("/contact/~", "pointer"),
         ("contact", "pointer"),
         ("#/contact/phone", "pointer"),
+        ("/__proto__/polluted", "parent"),
+        ("/constructor/prototype/polluted", "parent"),
+        ("/contact/__proto__/polluted", "parent"),
+        ("/items/length/x", "parent"),
+        ("/status/length", "parent"),
+        ("/items/__proto__/polluted", "parent"),
     ):
         yield resealed(f"20 pointer {pointer}", {pointer: 1}, reason)
+    yield resealed("20 a pointer of 17 names", {"/a" * 17: 1}, "pointer")
+    yield resealed("20 a pointer of 257 bytes", {"/" + "x" * 256: 1}, "pointer")
+    yield resealed("20 a pointer of 257 bytes in 129 letters", {"/" + "\u00e4" * 128: 1}, "pointer")
     yield resealed("20 one good pointer does not save the other", CONTACT | {"/nobody/x": 1}, "parent")
     for pointer in ("/status", "/contact/name", "/contact", "/items"):
         yield resealed(f"21 {pointer} exists in clear", {pointer: 1}, "exists")
+    null = CLEAR | {"note": None}
+    yield vector(
+        "21 null exists in clear",
+        null | {"$sealed": {"contact": GOOD_CONTACT, "health": GOOD_HEALTH}},
+        {"data": restored("contact") | {"note": None}, "opened": ["contact"], "shut": {"health": "exists"}},
+    )
     yield resealed("22 the whole data", {"": {"all": "new"}}, "pointer")
     yield resealed("22 into $sealed", {"/$sealed/x": 1}, "pointer")
     yield resealed("22 $sealed itself", {"/$sealed": {}}, "pointer")
     yield resealed("22 collision in one class", {"/a": {}, "/a/b": 1}, "collision")
+    yield resealed("22 collision far above", {"/a": {}, "/a/b/c/d": 1}, "collision")
+    yield resealed("22 collision with the empty name", {"/a": {}, "/a/": 1}, "collision")
+    yield resealed("22 collision below the empty name", {"/": {}, "//a": 1}, "collision")
+    yield resealed("22 collision before parent", {"/nobody/x": 1, "/a": {}, "/a/b": 1}, "collision")
     for name, health in (("the same pointer", {"/contact/phone": 1}), ("below it", {"/contact/phone/x": 1})):
         data = CLEAR | {"$sealed": {"contact": GOOD_CONTACT, "health": jwe(header("health"), health, jwk("health"))}}
         shut = {"contact": "collision", "health": "collision"}
         yield vector(f"22 collision across classes: {name}", data, {"data": CLEAR, "opened": [], "shut": shut})
+    same = jwe(header("health"), {"/contact/phone": 7}, jwk("health"))
+    contact = CLEAR["contact"] | {"phone": 7}
+    yield vector(
+        "22 no collision with a class that does not open",
+        CLEAR | {"$sealed": {"contact": flip(GOOD_CONTACT, 4), "health": same}},
+        {"data": CLEAR | {"contact": contact}, "opened": ["health"], "shut": {"contact": "decrypt"}},
+    )
+
+
+def tampering_with_the_plaintext() -> Iterator[Vector]:
     yield resealed("23 plaintext over 48 KiB", {"/big": "x" * 49_152}, "limit")
     yield resealed("23 65 fields", {f"/p{place:02}": 1 for place in range(65)}, "limit")
     yield resealed("23 33 levels", {"/deep": nested(32)}, "limit")
+    yield resealed("23 33 levels of objects", b'{"":' * 33 + b"1" + b"}" * 33, "limit")
+    yield resealed("23 33 levels without an end", b'{"/deep":' + b"[" * 32, "limit")
+    yield resealed("23 33 levels and invalid UTF-8", b'{"\xff":' + b"[" * 32, "limit")
+    yield resealed("23 33 brackets in a string without an end", b'{"/deep":"' + b"[" * 32, "plaintext")
     for name, plaintext in (
         ("not JSON", b"phone"),
         ("an array", b'["/contact/phone"]'),
@@ -330,10 +439,25 @@ def tampering_with_the_plaintext() -> Iterator[Vector]:
         ("no fields", b"{}"),
         ("duplicate pointer", b'{"/contact/phone":1,"/contact/phone":2}'),
         ("duplicate key inside", b'{"/contact/phone":{"a":1,"a":2}}'),
+        ("duplicate pointer by an escape", b'{"/contact/phone":1,"/contact\\u002fphone":1}'),
+        ("duplicate key in a list", b'{"/contact/phone":[{"a":{"b":1},"a":{"b":1}}]}'),
+        ("duplicate __proto__", b'{"/contact/phone":{"__proto__":1,"__proto__":1}}'),
         ("NaN", b'{"/contact/phone":NaN}'),
+        ("-Infinity", b'{"/contact/phone":[-Infinity]}'),
+        ("a number of 400 digits", b'{"/contact/phone":' + b"9" * 400 + b"}"),
         ("a number too large", b'{"/contact/phone":1e999}'),
         ("invalid UTF-8", b'{"/contact/phone":"\xff"}'),
+        ("an overlong form in UTF-8", b'{"/contact/phone":"\xc0\xaf"}'),
+        ("a surrogate in UTF-8", b'{"/contact/phone":"\xed\xa0\x80"}'),
+        ("UTF-8 that is cut off", b'{"/contact/phone":"\xe2\x82"}'),
         ("a lone surrogate", b'{"/contact/phone":"\\ud800"}'),
+        ("a lone surrogate in a name", b'{"/contact/phone":[{"\\udc00x":1}]}'),
+        ("a pair of surrogates in the wrong order", b'{"/contact/phone":"\\udc00\\ud800"}'),
+        ("a line break in a string", b'{"/contact/phone":"\n"}'),
+        ("a comma at the end", b'{"/contact/phone":1,}'),
+        ("a number with a zero before it", b'{"/contact/phone":01}'),
+        ("a comment", b'{"/contact/phone":1/**/}'),
+        ("a space that is none in JSON", b'{"/contact/phone":\xc2\xa01}'),
         ("a byte order mark", b'\xef\xbb\xbf{"/contact/phone":1}'),
         ("more after the end", b'{"/contact/phone":1}{}'),
     ):
@@ -343,9 +467,11 @@ def tampering_with_the_plaintext() -> Iterator[Vector]:
 def document() -> str:
     vectors = [
         *good(),
+        *good_but_rare(),
         *tampering_with_the_jwe(),
         *tampering_with_the_event(),
         *tampering_with_the_header(),
+        *tampering_with_pointers(),
         *tampering_with_the_plaintext(),
     ]
     about = {

@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,15 @@ def test_declared_fields_one_above_the_other_are_both_taken_away() -> None:
         {"a": {"b": 1}}, subject="s", message_id="m", keys=KEYS, expected={"x": ["/a", "/a/b"], "y": ["/a/b"]}
     )
     assert (opened.data, opened.shut) == ({}, {"x": "in_clear", "y": "missing"})
+
+
+def test_a_string_without_an_end_takes_no_second_of_the_cpu() -> None:
+    plaintext = b'{"/a":' + b"[" * 33 + b'"' + b'\\"' * 24_000  # a try for each quote would take 10 s
+    data = {"$sealed": {"contact": made.jwe(made.header("contact"), plaintext, made.jwk("contact"))}}
+    before = time.process_time()
+    opened = open_sealed(data, subject=made.SUBJECT, message_id=made.MESSAGE_ID, keys=KEYS)
+    assert time.process_time() - before < 1
+    assert opened.shut == {"contact": "limit"}
 
 
 JSON = st.recursive(
@@ -149,6 +159,7 @@ def test_a_missing_key_file_is_named(tmp_path: Path) -> None:
         ('{"keys": [1]}', r"keys\[0\]: is no oct key"),
         (json.dumps({"keys": [made.KEYS[0] | {"alg": "A128GCM"}]}), r"keys\[0\]: is no oct key"),
         (json.dumps({"keys": [made.KEYS[0] | {"k": "AAAA"}]}), r"keys\[0\]\.k: is not 32 bytes"),
+        (json.dumps({"keys": [made.KEYS[0] | {"k": made.KEYS[0]["k"][:-1] + "B"}]}), r"keys\[0\]\.k: is not 32 bytes"),
         (json.dumps({"keys": [made.KEYS[0] | {"kid": "a b"}]}), r"keys\[0\]\.kid: is not"),
         (json.dumps({"keys": [made.KEYS[0] | {"tidewire_class": 1}]}), r"keys\[0\]\.tidewire_class: is not"),
         (json.dumps({"keys": [made.KEYS[0], made.KEYS[0]]}), "a kid is there twice"),

@@ -19,7 +19,7 @@ from tidewire_client.errors import ClientError
 KEYFILE_BYTES: Final = 16 * 2**20  # largest key file, in bytes
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_KEY: Final = re.compile(r"[A-Za-z0-9_-]{43}")  # 32 bytes in base64url
+_KEY: Final = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")  # 32 bytes in base64url, in their one spelling
 _NAMES: Final = ("kid", "tidewire_tenant", "tidewire_subject", "tidewire_class")
 
 

@@ -74,7 +74,7 @@ _CIPHERTEXT_LETTERS: Final = PLAIN_BYTES * 4 // 3
 _IV_BYTES: Final = 12
 _TAG_BYTES: Final = 16
 _BAD_ESCAPE: Final = re.compile(r"~(?![01])")
-_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)  # an unfinished one too: it never has to try again
 _HEADER_DEPTH: Final = 1
 
 
@@ -329,7 +329,11 @@ def _strict_json(text: bytes, depth: int) -> object:
         return None
     try:
         value: object = json.loads(
-            text.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_finite
+            text.decode("utf-8"),
+            object_pairs_hook=_unique,
+            parse_constant=_refuse,
+            parse_float=_finite,
+            parse_int=_integer,
         )
         if b"\\u" in text:  # only an escape can make a lone surrogate, which would break the program later
             json.dumps(value, ensure_ascii=False).encode("utf-8")
@@ -361,6 +365,11 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(_name: str) -> NoReturn:
     raise ValueError
+
+
+def _integer(digits: str) -> int:
+    _finite(digits)  # what other languages read as infinite is refused here too
+    return int(digits)
 
 
 def _finite(digits: str) -> float:
