@@ -315,7 +315,7 @@ export class Client {
       }
     } catch (cause) {
       if (!this.#failure) {
-        this.#fail(new HandlerFailed(cause));
+        this.#fail(new HandlerFailed('a listener of event failed', null, { cause }));
         await this.#session.close();
       }
     } finally {
@@ -328,7 +328,7 @@ export class Client {
     const { gap: listeners } = this.#listeners;
     if (!listeners?.size) console.warn(`tidewire: events are lost (${gap.reason}), and nothing listens for gap`);
     return Promise.all([...(listeners ?? [])].map(async (listener) => listener(gap))).catch((cause) => {
-      this.#fail(new HandlerFailed(cause));
+      this.#fail(new HandlerFailed('a listener of gap failed', null, { cause }));
       void this.#session.close();
       return new Promise(() => {}); // never handled
     });
