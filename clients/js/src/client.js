@@ -245,7 +245,7 @@ export class Client {
   #source = {
     makeEvent: async (inbox, entry) => {
       const { event: frame } = entry;
-      const raw = dataOf(frame);
+      const raw = valueOf(frame);
       const opened = await this.#open(raw, frame.subject, frame.id ?? null);
       return new Event(frame, raw, opened, async () => this.#finish(inbox, entry));
     },
@@ -357,6 +357,15 @@ export class Client {
     this.#isClosed = true;
     this.#unwatch();
     for (const inbox of this.#inboxes.values()) inbox.end(failure);
+  }
+}
+
+/** A payload that is not base64 after all is shown as it came: it harms only itself. @param {import('./frames.js').EventFrame} frame */
+function valueOf(frame) {
+  try {
+    return dataOf(frame);
+  } catch {
+    return frame.data_b64;
   }
 }
 
