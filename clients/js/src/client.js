@@ -245,7 +245,7 @@ export class Client {
   #source = {
     makeEvent: async (inbox, entry) => {
       const { event: frame } = entry;
-      const raw = valueOf(frame);
+      const raw = payloadOf(frame);
       const opened = await this.#open(raw, frame.subject, frame.id ?? null);
       return new Event(frame, raw, opened, async () => this.#finish(inbox, entry));
     },
@@ -361,7 +361,7 @@ export class Client {
 }
 
 /** A payload that is not base64 after all is shown as it came: it harms only itself. @param {import('./frames.js').EventFrame} frame */
-function valueOf(frame) {
+function payloadOf(frame) {
   try {
     return dataOf(frame);
   } catch {
