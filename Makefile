@@ -23,7 +23,7 @@ help: ## list these targets
 up: $(VENV)/installed-run ## install, then run everything on this machine (ARGS="--port 0" passes options on)
 	$(BIN)/tidewire up $(ARGS)
 
-test: $(VENV)/installed-dev test-js ## install what the tests need, then pass them all (ARGS="tests/replay -x" narrows pytest)
+test: $(VENV)/installed-dev $(if $(ARGS),,test-js) ## install what the tests need, then pass them all (ARGS="tests/replay -x" narrows)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 test-js: $(VENV)/installed-dev $(JS)/node_modules/installed ## pass the tests of the JavaScript client alone
