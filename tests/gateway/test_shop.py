@@ -2,7 +2,7 @@
 
 from random import Random
 
-from gateway.shop import CUSTOMERS, MOVES, OPEN_ORDERS, PATTERN, OrderMoved, Sale, Shop
+from gateway.shop import CUSTOMERS, MOVES, OPEN_ORDERS, PATTERN, STATUSES, OrderMoved, Sale, Shop
 from security.policy import Rule, rules_of
 from security.subjects import is_subject
 
@@ -38,6 +38,39 @@ def test_each_three_events_name_each_customer() -> None:
     names = [event.customer for _, event in sales(300)]
     for first in range(0, 300, 3):
         assert set(names[first : first + 3]) == {customer.name for customer in CUSTOMERS}
+
+
+def test_up_to_four_orders_of_a_customer_are_under_way_at_once() -> None:
+    under_way: dict[str, set[str]] = {customer.name: set() for customer in CUSTOMERS}
+    most = dict.fromkeys(under_way, 0)
+    for _, event in sales(2_000):
+        orders = under_way[event.customer]
+        (orders.discard if event.status == "delivered" else orders.add)(event.order)
+        most[event.customer] = max(most[event.customer], len(orders))
+    assert set(most.values()) == {OPEN_ORDERS}
+
+
+def test_a_rush_moves_one_customers_orders_step_by_step_and_the_steady_ones_go_on_from_there() -> None:
+    shop = Shop(Random(1), "o1")  # no secret
+    before = [shop.step().event for _ in range(30)]
+    rush = [sale.event for sale in shop.rush("c43", 100)]
+    assert [event.customer for event in rush] == ["c43"] * 100
+    last: dict[str, str] = {}
+    for event in before + rush + [shop.step().event for _ in range(30)]:
+        known = last.get(event.order)
+        assert event.status == ("placed" if known is None else MOVES[known])  # type: ignore[index]
+        last[event.order] = event.status
+
+
+def test_a_rush_that_is_given_up_has_moved_nothing_that_was_not_asked_for() -> None:
+    given_up, other = Shop(Random(1), "o1"), Shop(Random(1), "o1")  # no secret
+    asked = given_up.rush("c42", 100)
+    assert [next(asked) for _ in range(3)] == list(other.rush("c42", 3))
+    assert [given_up.step() for _ in range(30)] == [other.step() for _ in range(30)]
+
+
+def test_every_status_is_listed_in_its_order() -> None:
+    assert STATUSES == ("placed", "paid", "packed", "shipped", "delivered")
 
 
 def test_the_same_randomness_gives_the_same_orders() -> None:

@@ -89,6 +89,23 @@ async def test_a_worker_killed_by_force_returns_on_its_port(make: Make) -> None:
     await until(answers)
 
 
+async def test_killing_one_kills_one_by_force_and_it_returns(make: Make) -> None:
+    supervisor = make(WORKER % STUBBORN, workers=2)
+    await supervisor.start()
+    before = supervisor.pids()
+    assert supervisor.kill_one()
+    await until(lambda: set(supervisor.pids()) != set(before) and len(supervisor.pids()) == 2)
+    assert len(set(supervisor.pids()) & set(before)) == 1
+
+
+async def test_killing_one_is_harmless_when_none_runs(make: Make) -> None:
+    supervisor = make()
+    assert not supervisor.kill_one()
+    await supervisor.start()
+    await supervisor.stop()
+    assert not supervisor.kill_one()
+
+
 async def test_stopping_ends_every_worker_and_frees_the_port(make: Make) -> None:
     supervisor = make(workers=2)
     await supervisor.start()

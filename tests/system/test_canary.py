@@ -186,13 +186,29 @@ def is_of_the_store(file: Path) -> bool:
     return file.is_file() and file.name != "nats-users.json"
 
 
-def test_a_gateway_has_no_module_that_holds_keys() -> None:  # C6
-    """It forwards sealed fields blind: what seals, opens or reads keys is not even loaded."""
+def loaded_by_a_gateway() -> set[str]:
+    """Return the names of all modules in a process that can be a worker."""
     code = "import gateway.app, gateway.worker, sys; print('\\n'.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
-    loaded = set(done.stdout.split())
+    return set(done.stdout.split())
+
+
+def test_a_gateway_has_no_module_that_holds_keys() -> None:  # C6
+    """It forwards sealed fields blind: what seals, opens or reads keys is not even loaded."""
+    loaded = loaded_by_a_gateway()
     assert {"gateway.app", "security.tokens", "security.policy"} <= loaded
     keys = {"security.sealing", "security.keyring", "security.keyfile", "security.development"}
     assert not loaded & (keys | {"mesh.publisher", "mesh.envelope", "tidewire_client"})
     for module in keys:
+        assert importlib.util.find_spec(module), "they exist under these names"
+
+
+def test_a_gateway_has_no_module_of_the_demo() -> None:
+    """The page, its sign-in and its keys live in the process that `tidewire up` is, never in a gateway."""
+    gateway = Path(importlib.import_module("gateway").__file__ or "").parent
+    demo = {f"gateway.{path.stem}" for path in gateway.glob("demo_*.py")}
+    assert len(demo) > 3
+    demo |= {"gateway.page_files", "gateway.shop", "gateway.shop_keeper", "gateway.up", "gateway.state_folder"}
+    assert not loaded_by_a_gateway() & demo
+    for module in demo:
         assert importlib.util.find_spec(module), "they exist under these names"

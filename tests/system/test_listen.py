@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.test_up import Up, publish, up
+from tests.system.running_up import Up, publish, up
 
 EVENTS = "orders.c42.>"
 
