@@ -1,5 +1,6 @@
 """Opening sealed fields on the device: known answers, the tamper list, and whatever a stranger may write."""
 
+import base64
 import copy
 import json
 import os
@@ -12,6 +13,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from joserfc import jwe
+from joserfc.jwk import OctKey
+from tidewire_client import jose
 from tidewire_client.keys import DeviceKeys, WrongKeyFile
 from tidewire_client.sealed import open_sealed
 
@@ -40,6 +44,18 @@ def test_each_vector_opens_as_expected(vector: dict[str, Any]) -> None:
 
 def test_the_vectors_are_what_their_source_says() -> None:
     assert made.PATH.read_text() == made.document()
+
+
+def test_the_vectors_are_byte_for_byte_what_joserfc_makes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for compact, field_class, fields in (
+        (made.GOOD_CONTACT, "contact", made.CONTACT),
+        (made.GOOD_HEALTH, "health", made.HEALTH),
+    ):
+        iv = base64.urlsafe_b64decode(compact.split(".")[2])
+        monkeypatch.setattr("secrets.token_bytes", lambda length, iv=iv: iv[:length])
+        key = OctKey(secret := base64.urlsafe_b64decode(made.jwk(field_class)["k"] + "="), secret)
+        header, plaintext = made.header(field_class), made.compact_json(fields)
+        assert jwe.encrypt_compact(header, plaintext, key, registry=jose._REGISTRY) == compact
 
 
 def test_the_vectors_name_every_row_of_the_tamper_list_but_the_grants() -> None:
