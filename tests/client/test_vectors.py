@@ -16,6 +16,18 @@ VECTORS = Path(__file__).parents[1] / "vectors" / "client_core.json"
 SCRIPTS: list[dict[str, Any]] = msgspec.json.decode(VECTORS.read_bytes())["scripts"]
 
 
+def core_for(script: dict[str, Any]) -> Core:
+    """A new core with the settings of a script."""
+    settings = msgspec.convert({"session": "pixel-7"} | script.get("settings", {}), Settings)
+    return Core(settings, FixedRandom(0.5))
+
+
+def name_of(script: dict[str, Any]) -> str:
+    """The word before the colon."""
+    name: str = script["name"].partition(":")[0]
+    return name
+
+
 def perform(core: Core, step: dict[str, Any]) -> list[does.Effect]:
     """Give one input to the core."""
     now, args = float(step["at"]), dict(step["args"])
@@ -28,6 +40,8 @@ def perform(core: Core, step: dict[str, Any]) -> list[does.Effect]:
             return core.loaded(args["connection"], position, now)
         case "subscribe":
             return core.subscribe(args["inbox"], tuple(args["patterns"]), now)
+        case "flush" | "close" as call:
+            return core.flush() if call == "flush" else core.close()
         case call:
             found: list[does.Effect] = getattr(core, call)(**args, now=now)
             return found
@@ -58,9 +72,15 @@ def plain(effect: does.Effect) -> dict[str, Any]:
             return {kind: None}
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=[script["name"].split(":")[0] for script in SCRIPTS])
+def test_each_script_has_a_name_of_its_own() -> None:
+    names = [name_of(script) for script in SCRIPTS]
+    assert len(names) > 40
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=name_of)
 def test_the_core_follows_the_script(script: dict[str, Any]) -> None:
-    core = Core(Settings(session="pixel-7"), FixedRandom(0.5))
+    core = core_for(script)
     for number, step in enumerate(script["steps"]):
         given = [plain(effect) for effect in perform(core, step)]
         assert given == step["out"], f"{script['name']}, step {number}: {step['call']} at {step['at']}"

@@ -91,7 +91,7 @@ def test_a_wait_ends_and_what_went_wrong_still_counts() -> None:
     for _ in range(5):
         bench.cut()
         waits.append(round(bench.core.due - bench.now, 3))
-        assert woken(bench).only(Open)
+        assert woken(bench).only(Open).connection == bench.core.connection
         bench.open()
     assert waits == [0.75, 1.0, 1.5, 2.5, 4.5]
 
@@ -112,7 +112,7 @@ def test_a_wait_that_the_gateway_asked_for_is_kept() -> None:
     assert bench.core.due == due
     bench.wait_for(Open).open()
     bench.cut()
-    assert woken(bench).only(Open), "the next wait is the client's own"
+    assert woken(bench).only(Open) == Open(3), "the next wait is the client's own"
 
 
 def test_with_nothing_to_ask_for_the_next_iterator_connects() -> None:
@@ -165,14 +165,17 @@ async def test_a_link_that_died_in_the_sleep_is_left_and_a_living_one_is_kept(mo
 
 
 async def test_waking_opens_nothing_that_the_program_did_not_open() -> None:
+    states: list[str] = []
     async with scripted_gateway() as gateway:
         client = client_of(gateway)
         client.wake()
+        states.append(client.state)
         async with client:
             client.wake()
-            assert client.state == "waiting", "nothing was subscribed to"
+            states.append(client.state)
             _ = client.subscribe("orders.>")
             await to_live(gateway)
         client.wake()
-        assert client.state == "closed"
-        assert gateway.waiting == 0
+        states.append(client.state)
+        assert states == ["waiting", "waiting", "closed"]
+        assert (gateway.accepted, gateway.waiting) == (1, 0)
