@@ -282,6 +282,8 @@ def tampering_with_the_event() -> Iterator[Vector]:
     yield vector("11 stripped, value in clear", forged, expect, expected=expected)
     both = forged | {"$sealed": {"contact": GOOD_CONTACT, "health": GOOD_HEALTH}}
     yield vector("11 value in clear beside the sealed one", both, expect, expected=expected)
+    both = forged | {"$sealed": {"contact": flip(GOOD_CONTACT, 4), "health": GOOD_HEALTH}}
+    yield vector("11 value in clear beside a sealed one that was changed", both, expect, expected=expected)
     only = CLEAR | {"$sealed": {"health": GOOD_HEALTH}}
     expect = {"data": restored("health"), "opened": ["health"], "shut": {"contact": "missing"}}
     yield vector("12 one declared class stripped", only, expect, expected=expected)
