@@ -9,7 +9,7 @@
  * @import { Timers } from './timers.js'
  */
 
-import { Ledger } from './ledger.js';
+import { Ledger, NOTHING } from './ledger.js';
 
 /** The longest that a processed event waits for its acknowledgement. */
 export const ACK_WITHIN_S = 0.25;
@@ -54,7 +54,7 @@ export class Acks {
    * @returns {Position | null}
    */
   get position() {
-    if (this.#stream === null || !this.#ledger || this.#isHeld) return null;
+    if (this.#stream === null || !this.#ledger || this.#isHeld || this.#ledger.processed === NOTHING) return null;
     return { stream: this.#stream, seq: this.#ledger.processed };
   }
 
@@ -74,8 +74,10 @@ export class Acks {
     this.#acked = 0;
     this.#ackLimit = frame.from;
     this.#isHeld = frame.outcome === 'gap';
-    if (before?.stream !== frame.stream) this.#restart(frame.stream, frame.from);
     const lost = untoldGap(before, frame);
+    if (this.#stream !== frame.stream || !this.#ledger) {
+      this.#restart(frame.stream, frame.from, this.#isHeld || lost !== null);
+    }
     const effects = lost ? [this.#openGap(lost)] : [];
     if (!this.#isHeld && !before) effects.push(...this.store());
     this.#schedule(now);
@@ -245,11 +247,12 @@ export class Acks {
   /**
    * @param {string | null} stream
    * @param {number} after
+   * @param {boolean} [isLost]
    */
-  #restart(stream, after) {
+  #restart(stream, after, isLost) {
     this.epoch += 1;
     this.#stream = stream;
-    this.#ledger = new Ledger(after);
+    this.#ledger = new Ledger(after, isLost);
     this.#processedEvents = this.#processedBytes = 0;
   }
 

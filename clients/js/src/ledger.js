@@ -11,6 +11,9 @@
 /** Holds a gap until the program has dealt with it; no iterator has this number. */
 const GAP = 0;
 
+/** What is processed of a stream before its first gap is closed: no position, not even the one before its beginning. */
+export const NOTHING = -1;
+
 /** The events of one stream that wait to be processed, beginning after `after`. */
 export class Ledger {
   /**
@@ -20,10 +23,16 @@ export class Ledger {
    */
   #work = new Map();
 
-  /** @param {number} after */
-  constructor(after) {
+  /**
+   * `isLost`: what lies up to `after` is lost, and the program does not know yet. Nothing is processed then, not even
+   * that, until the gap that tells of it, to be opened next, is closed.
+   *
+   * @param {number} after
+   * @param {boolean} [isLost]
+   */
+  constructor(after, isLost) {
     /** Everything up to here is done. */
-    this.processed = after;
+    this.processed = isLost ? NOTHING : after;
     /** Everything up to here has been received: a repeat. */
     this.received = after;
   }

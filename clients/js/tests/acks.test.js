@@ -25,6 +25,8 @@ test('a new stream without a gap frame is told all the same', () => {
   bench.open();
   bench.get(welcome({ stream: B, outcome: 'fresh', from: 3 }));
   assert.deepEqual(bench.only('TellGap').gap, { after: 500, before: 4, reason: 'stream_replaced' });
+  assert.equal(bench.core.position, null, 'a crash now must tell the gap again');
+  bench.do(bench.core.gapHandled(1, bench.now));
   assert.deepEqual(bench.core.position, { stream: B, seq: 3 });
 });
 

@@ -6,7 +6,7 @@ work, or a gap that the program has not dealt with, holds the position.
 
 from tidewire_client.effects import Deliver, Effect, Send, Store, TellGap
 from tidewire_client.frames import Ack, EventFrame, GapFrame, Welcome, WindowSize
-from tidewire_client.ledger import Ledger
+from tidewire_client.ledger import NOTHING, Ledger
 from tidewire_client.position import Position
 from tidewire_client.timers import Timers
 
@@ -40,7 +40,7 @@ class Acks:
     @property
     def position(self) -> Position | None:
         """Up to where everything is processed; None before it is known."""
-        if self._stream is None or self._ledger is None or self._is_held:
+        if self._stream is None or self._ledger is None or self._is_held or self._ledger.processed == NOTHING:
             return None
         return Position(self._stream, self._ledger.processed)
 
@@ -53,10 +53,10 @@ class Acks:
         self._window = frame.window
         self._acked, self._ack_limit = 0, frame.after
         self._is_held = frame.outcome == "gap"
-        if before is None or before.stream != frame.stream:
-            self._restart(frame.stream, frame.after)
-        effects: list[Effect] = []
         lost = _untold_gap(before, frame)
+        if self._stream != frame.stream or self._ledger is None:
+            self._restart(frame.stream, frame.after, is_lost=self._is_held or lost is not None)
+        effects: list[Effect] = []
         if lost is not None:
             effects.append(self._open_gap(lost))
         if not self._is_held and before is None:
@@ -167,10 +167,10 @@ class Acks:
         self._stored = position
         return [Store(position)]
 
-    def _restart(self, stream: str | None, after: int) -> None:
+    def _restart(self, stream: str | None, after: int, *, is_lost: bool = False) -> None:
         self.epoch += 1
         self._stream = stream
-        self._ledger = Ledger(after)
+        self._ledger = Ledger(after, is_lost=is_lost)
         self._processed_events = self._processed_bytes = 0
 
     def _settle(self, now: float) -> list[Effect]:

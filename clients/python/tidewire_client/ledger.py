@@ -8,6 +8,10 @@ the position never passes one that is not done.
 from collections import deque
 
 
+NOTHING = -1
+"""What is processed of a stream before its first gap is closed: no position, not even the one before its beginning."""
+
+
 class _Entry:
     __slots__ = ("holders", "seq", "size_bytes")
 
@@ -18,10 +22,14 @@ class _Entry:
 
 
 class Ledger:
-    """The events of one stream that wait to be processed, beginning after ``after``."""
+    """The events of one stream that wait to be processed, beginning after ``after``.
 
-    def __init__(self, after: int) -> None:
-        self.processed = after  # everything up to here is done
+    ``is_lost``: what lies up to ``after`` is lost, and the program does not know yet. Nothing is processed then, not even
+    that, until the gap that tells of it, to be opened next, is closed.
+    """
+
+    def __init__(self, after: int, *, is_lost: bool = False) -> None:
+        self.processed = NOTHING if is_lost else after  # everything up to here is done
         self.received = after  # everything up to here has been received: a repeat
         self._work: deque[_Entry] = deque()
         self._by_seq: dict[int, _Entry] = {}
