@@ -15,7 +15,7 @@ from gateway.exits import Exit, exit_code
 from security.errors import TidewireError
 
 COMMANDS = {
-    "up": "Everything on this machine: nats-server, gateway, a small shop.",
+    "up": "Everything on this machine: nats-server, gateway, shop and page.",
     "serve": "The gateway alone, against your NATS servers.",
     "check": "The effective configuration, and what is wrong with it.",
     "token": "A token from the development issuer.",

@@ -23,7 +23,7 @@ Level = Literal["debug", "info", "warning", "error"]
 Ready = Callable[[Running], None]
 
 
-@click.command("up", epilog=options.example("tidewire up", "tidewire up --port 0 --nats-port 0 --json"))
+@click.command("up", epilog=options.example("tidewire up", "tidewire up --port 0 --nats-port 0 --demo-port 0 --json"))
 @click.option("--port", type=click.IntRange(0, 65_535), default=8_443, show_default=True, help="For clients; 0: any.")
 @click.option("--nats-port", type=click.IntRange(0, 65_535), default=4_222, show_default=True, help="For NATS; 0: any.")
 @click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Gateway processes.")
@@ -102,12 +102,12 @@ def _told(running: Running, state_dir: Path, *, has_shop: bool) -> str:
     lines = []
     if running.page is not None:
         lines += [
-            f"Open {running.page} and be customer {customer} in a browser (Ctrl-C here stops everything).",
-            f"It will warn once: the certificate is of this machine. Or let it trust the authority in {ca} first.",
+            f"Open {running.page} and be customer {customer} in a browser.",
+            f"It will warn once, for the certificate is this machine's own: go on, or let it trust {ca} first.",
             "",
         ]
     lines += [
-        f"Tidewire runs at {running.url}.",
+        f"Tidewire runs at {running.url} (Ctrl-C stops it).",
         "",
         f"In another terminal, be the phone of customer {customer}:",
         "",

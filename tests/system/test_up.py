@@ -141,6 +141,8 @@ async def test_the_line_it_prints_to_paste_shows_the_shop_and_opens_what_is_seal
         while not lines or "--token" not in lines[-1]:
             lines.append((await process.stdout.readline()).decode())
             assert lines[-1], "it ended at its start"
+    assert re.match(r"Open https://localhost:\d+/ and be customer c42 in a browser\.\n", lines[0])
+    assert f"let it trust {tmp_path / 'development' / 'ca.pem'} first." in lines[1]
     paste = "".join(lines[-2:])
     assert " listen 'orders.c42.>' --session phone --url wss://127.0.0.1:" in paste
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
