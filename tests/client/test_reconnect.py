@@ -68,12 +68,12 @@ def test_the_gateways_wish_to_wait_is_obeyed() -> None:
     bench.live(event(20))
     bench.process(20).get(Goodbye(code=4001, reason="draining", after=7000))
     assert bench.sent() == [Ack(20)], "what is processed is said before leaving"
-    assert round(bench.core.due - bench.now, 3) == 7.125
+    assert round(bench.core.due - bench.now, 3) == 8.75
     bench.wait_for(Open).open()
     bench.get(Error(code="rate_limited", retry=True, after=3000))
     assert bench.only(TellError).error.code == "rate_limited"
     bench.cut(4429)
-    assert round(bench.core.due - bench.now, 3) == 3.125
+    assert round(bench.core.due - bench.now, 3) == 3.75
 
 
 def test_one_loss_makes_one_reconnect_whatever_else_is_told_about_it() -> None:

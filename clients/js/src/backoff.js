@@ -48,11 +48,13 @@ export class Waits {
   }
 
   /**
-   * The wait that the gateway asked for, plus 0 to `quickS`; a negative wish counts as 0.
+   * The wait that the gateway asked for, plus up to half of it, or up to `quickS` when that is more (P6.6). A negative
+   * wish counts as 0.
    *
    * @param {number} afterMs
    */
   toldDelayS(afterMs) {
-    return Math.max(0, afterMs) / 1000 + this.quickDelayS();
+    const afterS = Math.max(0, afterMs) / 1000;
+    return afterS + this.#random() * Math.max(this.#quickS, afterS / 2);
   }
 }

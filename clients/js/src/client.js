@@ -347,7 +347,7 @@ export class Client {
   /** @param {ClientError} failure */
   #fail(failure) {
     this.#failure ??= failure;
-    if (failure instanceof Revoked) void this.#keys?.wipe();
+    if (failure instanceof Revoked) this.#keys?.wipe().catch((error) => this.#tell('error', error));
     this.#end(this.#failure);
     this.#tell('error', this.#failure);
   }

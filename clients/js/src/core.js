@@ -436,7 +436,10 @@ export class Core {
     const subjects = this.#interest.answered(String(id));
     if (data) this.#token.schedule(data.expires, now, unixS);
     if (subjects) return error ? this.#deny(subjects, error.code) : this.#deny(data?.denied);
-    if (!error) return []; // to unsubscribe or refresh
+    if (!error) {
+      this.#token.accepted(); // to refresh; to unsubscribe it changes nothing
+      return [];
+    }
     if (this.#isOpen) this.#token.askLater(now);
     return [{ kind: 'TellError', error }];
   }

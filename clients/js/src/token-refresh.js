@@ -27,7 +27,7 @@ export class TokenRefresh {
   #timers;
   #askings = 0;
   #isAsking = false;
-  #failures = 0; // since a token came
+  #failures = 0; // since a token was taken
   #refusals = 0; // 4501 since the last welcome
 
   /**
@@ -82,7 +82,6 @@ export class TokenRefresh {
    * @param {string} user
    */
   take(token, user) {
-    this.#failures = 0;
     if ((this.user ?? user) !== user) return false;
     this.token = token;
     this.user = user;
@@ -100,9 +99,9 @@ export class TokenRefresh {
     return this.#renewable && this.#refusals <= 1;
   }
 
-  /** The gateway has said welcome to the token. */
+  /** The gateway has taken the token, by a welcome or a reply to `refresh`. */
   accepted() {
-    this.#refusals = 0;
+    this.#refusals = this.#failures = 0;
   }
 
   /**

@@ -81,11 +81,11 @@ test('a bug is forgiven after a calm time', () => {
 
 test("the gateway's wish to wait is obeyed", () => {
   const bench = new Bench().live(event(20)).get(goodbye(4001, { reason: 'draining', after: 7000 }));
-  assert.equal(bench.waitS, 7.125);
+  assert.equal(bench.waitS, 8.75);
   bench.waitFor('Open').open();
   bench.get({ type: 'error', code: 'rate_limited', retry: true, after: 3000 });
   assert.equal(bench.only('TellError').error.code, 'rate_limited');
-  assert.equal(bench.cut(4429).waitS, 3.125);
+  assert.equal(bench.cut(4429).waitS, 3.75);
 });
 
 test('a wish to wait holds for one loss only', () => {

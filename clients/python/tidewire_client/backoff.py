@@ -29,5 +29,9 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True):
         return random.random() * self.quick_s
 
     def told_delay_s(self, after_ms: float, random: Random) -> float:
-        """The wait that the gateway asked for, plus 0 to ``quick_s``; a negative wish counts as 0."""
-        return max(0.0, after_ms) / 1000 + random.random() * self.quick_s
+        """The wait that the gateway asked for, plus up to half of it, or up to ``quick_s`` when that is more (P6.6).
+
+        A negative wish counts as 0.
+        """
+        after_s = max(0.0, after_ms) / 1000
+        return after_s + random.random() * max(self.quick_s, after_s / 2)

@@ -321,6 +321,7 @@ class Core:
             self._token.schedule(frame.data.expires, now, unix_s)
         if subjects is None:  # to unsubscribe or refresh
             if frame.error is None:
+                self._token.accepted()
                 return []
             if self._is_open:
                 self._token.ask_later(now)

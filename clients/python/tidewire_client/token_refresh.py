@@ -33,7 +33,7 @@ class TokenRefresh:
         self._timers = timers
         self._askings = 0
         self._is_asking = False
-        self._failures = 0  # since a token came
+        self._failures = 0  # since a token was taken
         self._refusals = 0  # 4501 since the last welcome
 
     def ask(self) -> list[Effect]:
@@ -59,7 +59,6 @@ class TokenRefresh:
 
     def take(self, token: str, user: str) -> bool:
         """Use a token from now on. False, and nothing taken, when it is another user's."""
-        self._failures = 0
         if self.user not in (None, user):
             return False
         self.token, self.user = token, user
@@ -72,8 +71,8 @@ class TokenRefresh:
         return self._renewable and self._refusals <= 1
 
     def accepted(self) -> None:
-        """The gateway has said welcome to the token."""
-        self._refusals = 0
+        """The gateway has taken the token, by a welcome or a reply to ``refresh``."""
+        self._refusals = self._failures = 0
 
     def schedule(self, expires: float | None, now: float, unix_s: float) -> None:
         """Refresh in time. A clock that says the token has ended already is wrong: then ``expiring`` will tell."""
