@@ -24,7 +24,8 @@ class ShopKeeper:
     """The one publisher of the shop. ``run`` in a task; a ``rush`` may come at any time."""
 
     def __init__(self, keys: KeyRing) -> None:
-        self._shop = Shop(Random(secrets.randbits(64)), time.strftime("%m%d%H%M", time.gmtime()))  # noqa: S311  # no secret
+        opening = time.strftime("%d%H%M%S", time.gmtime())  # two runs begin seconds apart; events are gone in a month
+        self._shop = Shop(Random(secrets.randbits(64)), opening)  # noqa: S311  # no secret
         self._envelopes = Envelopes(Policy(rules_of(PATTERN, OrderMoved)), keys)
         self._publisher: Publisher | None = None
         self._turn = asyncio.Lock()  # one event at a time: what happens to an order is stored in that order

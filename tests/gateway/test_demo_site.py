@@ -207,6 +207,19 @@ async def test_killing_is_handed_on_and_its_outcome_told(nats_server: EmbeddedSe
         assert site.kills == 1
 
 
+async def test_a_fault_of_the_site_itself_tells_nothing_and_keeps_the_headers(
+    nats_server: EmbeddedServer, tmp_path: Path
+) -> None:
+    async with running_site(nats_server, tmp_path) as site, aiohttp.ClientSession() as session:
+        page = site.site.url.rstrip("/")
+        tls = ssl.create_default_context(cafile=site.keys.ca)
+        headers = {"Origin": page}  # the keys of this customer are in no file here
+        async with session.post(f"{page}/demo/keys", json={"customer": "c42"}, headers=headers, ssl=tls) as response:
+            assert response.status == 500
+            assert str(tmp_path) not in await response.text()
+            assert response.headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self';")
+
+
 async def test_a_renewed_certificate_is_taken_up(
     nats_server: EmbeddedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
