@@ -77,6 +77,10 @@ export class Session {
   #stored = Promise.resolve();
   #isStoring = 0;
   #standsBy = false;
+  /** Whose tabs these are. */
+  #user = '';
+  /** Resolves when this tab leads. @type {Promise<void> | null} */
+  #leading = null;
   /** This tab's own inboxes, each with its patterns. @type {Map<number, string[]>} */
   #own = new Map();
   #isClosed = false;
@@ -300,8 +304,9 @@ export class Session {
 
   /** @param {number} number */
   async #open(number) {
-    const codec = await this.#options.codec();
+    const codec = await this.#options.codec().catch(() => null); // an encoding that is loaded on need may not come
     if (this.#core.connection !== number || this.#core.state !== 'connecting') return;
+    if (!codec) return this.#broken(number, null);
     const { url, WebSocket } = this.#options;
     this.#connection?.end();
     this.#connection = new Connection(number, url, codec, WebSocket, {
@@ -332,56 +337,55 @@ export class Session {
 
   /** @param {number} number */
   async #fetch(number) {
+    let token;
     try {
-      let token = await this.#options.getToken();
+      token = await this.#options.getToken();
       const user = userOf(token);
-      if (this.#options.tabs && !this.#tabs && !this.#isClosed) {
-        const sinceS = this.#clock.nowS();
-        await this.#lead(this.#options.tabs, user);
-        if (this.#clock.nowS() - sinceS > TOKEN_FRESH_S) token = await this.#options.getToken();
-        if (userOf(token) !== user) {
-          this.#perform(this.#core.close());
-          return this.#stop('user_changed', null); // the lock is for the other user
-        }
-      }
-      this.#perform(this.#core.tokenFetched(number, token, user, this.#clock.nowS()));
+      const sinceS = this.#clock.nowS();
+      this.#leading ??= this.#lead(user);
+      await this.#leading;
+      if (this.#clock.nowS() - sinceS > TOKEN_FRESH_S) token = await this.#options.getToken();
     } catch (cause) {
       const isFinal = cause instanceof Unauthorized;
       if (!isFinal) this.#report(new TokenUnavailable('no token; it will be asked for again', { cause }));
       this.#perform(this.#core.tokenFailed(number, this.#clock.nowS(), isFinal));
+      return;
     }
+    const user = userOf(token);
+    if (this.#tabs && user !== this.#user) {
+      this.#perform(this.#core.close()); // the lock of these tabs is another user's
+      this.#stop('user_changed', null);
+      return;
+    }
+    this.#perform(this.#core.tokenFetched(number, token, user, this.#clock.nowS()));
   }
 
-  /**
-   * Stand by until this tab leads; it may never.
-   * @param {import('./tabs.js').TabPlatform} platform
-   * @param {string} user
-   */
-  async #lead(platform, user) {
-    const { url, session } = this.#options;
+  /** Stand by until this tab leads; it may never. Without tabs, it leads at once. @param {string} user */
+  async #lead(user) {
+    const { url, session, tabs } = this.#options;
+    if (!tabs || this.#isClosed) return;
+    this.#user = user;
     this.#standsBy = true;
     this.#arm();
     // on need, since neither Node nor React Native has tabs; where it cannot be had, the newest tab wins
     const loaded = await import('./tabs.js').catch(() => null);
-    if (!loaded || this.#isClosed) {
-      this.#standsBy = false;
-      return;
+    if (loaded && !this.#isClosed) {
+      this.#tabs = new loaded.Tabs(JSON.stringify([url, user, session]), tabs, {
+        told: { ...this.#told, deny: (inboxes, subjects, reason) => this.#denied(inboxes, subjects, reason) },
+        inboxes: () => [...this.#own],
+        subscribe: (inbox, patterns) => this.subscribe(inbox, patterns),
+        unsubscribe: (inbox) => this.unsubscribe(inbox),
+        processed: (inbox, ticket, seq) => this.processed(inbox, ticket, seq),
+        flush: () => void this.flush(),
+        wake: () => this.wake(),
+        position: () => this.#core.position,
+        end: () => {
+          this.#core.close();
+          this.#end();
+        },
+      });
+      await this.#tabs.lead();
     }
-    this.#tabs = new loaded.Tabs(JSON.stringify([url, user, session]), platform, {
-      told: { ...this.#told, deny: (inboxes, subjects, reason) => this.#denied(inboxes, subjects, reason) },
-      inboxes: () => [...this.#own],
-      subscribe: (inbox, patterns) => this.subscribe(inbox, patterns),
-      unsubscribe: (inbox) => this.unsubscribe(inbox),
-      processed: (inbox, ticket, seq) => this.processed(inbox, ticket, seq),
-      flush: () => void this.flush(),
-      wake: () => this.wake(),
-      position: () => this.#core.position,
-      end: () => {
-        this.#core.close();
-        this.#end();
-      },
-    });
-    await this.#tabs.lead();
     this.#standsBy = false;
   }
 
