@@ -305,13 +305,13 @@ export class Client {
     const isOurs = () => listeners?.size && inbox.subscription && !inbox.subscription.isIterated;
     try {
       while (isOurs()) {
-        await inbox.ready();
+        await inbox.ready(inbox.subscription);
         const { subscription } = inbox;
         if (!isOurs() || !subscription) break;
         const event = await subscription.take().catch(() => null); // what ended it is told to error listeners
         if (!event) break;
         await Promise.all([...(listeners ?? [])].map(async (listener) => listener(event)));
-        subscription.finish();
+        if (subscription.ack === 'auto') void event.ack();
       }
     } catch (cause) {
       if (!this.#failure) {

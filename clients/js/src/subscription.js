@@ -88,22 +88,33 @@ export class Inbox {
     this.#wake();
   }
 
+  /** Its iterator is done: one that waits takes nothing any more. */
+  leave() {
+    this.subscription = null;
+    this.#wake();
+  }
+
   #wake() {
     for (const wake of this.#waiters.splice(0)) wake();
   }
 
-  /** Wait until `take` need not wait. */
-  async ready() {
-    while (!this.#waiting.length && !this.#ended) {
+  /** Wait until `take` need not wait. @param {Subscription | null} taker */
+  async ready(taker) {
+    while (!this.#waiting.length && !this.#ended && this.subscription === taker) {
       await new Promise((resolve) => {
         this.#waiters.push(() => resolve(undefined));
       });
     }
   }
 
-  /** The next event, held in hand; null at the end. Rejects with what ended the session. @returns {Promise<Entry | null>} */
-  async take() {
-    await this.ready();
+  /**
+   * The next event, held in hand; null at the end, and for who has left. Rejects with what ended the session.
+   * @param {Subscription} taker
+   * @returns {Promise<Entry | null>}
+   */
+  async take(taker) {
+    await this.ready(taker);
+    if (this.subscription !== taker) return null;
     if (this.#failure) throw this.#failure;
     this.inHand = this.#waiting.shift() ?? null;
     return this.inHand;
@@ -129,6 +140,8 @@ export class Subscription {
   #inbox;
   #source;
   #isTaking = false;
+  /** What its loop has; a listener's event is none of it. @type {Entry | null} */
+  #entry = null;
 
   /** @param {Inbox} inbox @param {Source} source @param {AckMode} ack */
   constructor(inbox, source, ack) {
@@ -153,10 +166,12 @@ export class Subscription {
     this.isIterated = true;
     if (this.#isTaking) throw new Error('two loops wait for one subscription; make one subscription for each');
     if (this.#inbox.subscription !== this) return { done: true, value: undefined }; // left before
-    this.finish();
+    if (this.#entry && this.ack === 'auto') this.#source.finish(this.#inbox, this.#entry);
+    this.#entry = null;
     this.#isTaking = true;
     try {
       const value = await this.take();
+      this.#entry = this.#inbox.inHand;
       return value ? { done: false, value } : { done: true, value: undefined };
     } finally {
       this.#isTaking = false;
@@ -165,25 +180,18 @@ export class Subscription {
 
   /** The loop was left: what is in hand is not processed, and the next subscription of these patterns goes on. */
   async return() {
-    if (this.#inbox.subscription === this) this.#inbox.subscription = null;
+    if (this.#inbox.subscription === this) this.#inbox.leave();
     return { done: /** @type {const} */ (true), value: undefined };
   }
 
   /** Give it up: its patterns end, and its events that wait are not due any more. */
   unsubscribe() {
-    this.#source.giveUp(this.#inbox);
-  }
-
-  /** With `ack: 'auto'`, the event in hand is processed. */
-  finish() {
-    const entry = this.#inbox.inHand;
-    this.#inbox.inHand = null;
-    if (entry && this.ack === 'auto') this.#source.finish(this.#inbox, entry);
+    if ((this.#inbox.subscription ?? this) === this) this.#source.giveUp(this.#inbox); // else it has a successor
   }
 
   /** The next event, without finishing the one before; null at the end. */
   async take() {
-    const entry = await this.#inbox.take();
+    const entry = await this.#inbox.take(this);
     return entry && this.#source.makeEvent(this.#inbox, entry);
   }
 }
