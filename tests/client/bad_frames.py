@@ -161,7 +161,12 @@ def bad_messages(direction: str) -> Iterator[Vector]:
         *(("the byte that is never used", "81a474797065c1"), ("a key that is a number", "82" + one[2:] + "01c0")),
         *(("a text that is not UTF-8", "81a474797065a2c328"),),
         *(("overlong UTF-8", "81a474797065a2c0af"), ("a surrogate", "81a474797065a3eda080")),
-        *(("a type that is binary", "81a474797065c40470696e67"), ("an extension", "d40100"), ("deep", "91" * 1000)),
+        *(
+            ("a type that is binary", "81a474797065c40470696e67"),
+            ("a frame that is binary", "c40161"),
+            ("an extension", "d40100"),
+            ("deep", "91" * 1000),
+        ),
     ):
         yield {"clause": "P1.3", "why": f"MessagePack: {why}", "msgpack": message}
 
@@ -189,6 +194,9 @@ def bad() -> Iterator[Vector]:
             "why": f"{kind}: token twice, spelled differently",
             "msgpack": message,
         }
+    for name in ("window", "subjects", "session"):
+        made = {"clause": "P2.1", "why": f"welcome: {name} is binary", "msgpack": packed(WELCOME | {name: b"a"})}
+        yield {"direction": "gateway"} | made
     yield from ({"direction": "gateway", "by": ["javascript"]} | found for found in bad_for_javascript())
 
 

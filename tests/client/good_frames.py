@@ -126,6 +126,11 @@ def gateway_frames() -> Iterator[Vector]:
     refused = {"outcome": "gap", "pending": None, "denied": ["orders.c43.>", "ärger.>"]}
     yield from_gateway("welcome: gap, some refused", "P2.32", WELCOME | refused)
     yield from_gateway("welcome: another session's patterns", "P2.32", WELCOME | {"subjects": [], "from": SAFE})
+    least = {name: WELCOME[name] for name in ("type", "session", "stream", "outcome", "from")}
+    assumed = {"ping": 25.0, "window": WELCOME["window"], "subjects": []}
+    yield from_gateway("welcome: the least", "P2.30", least, assumed)
+    half = WELCOME | {"window": {"bytes": 9}}
+    yield from_gateway("welcome: half a window", "P2.14", half, {"window": {"messages": 1000, "bytes": 9}})
     yield from events()
     yield from_gateway("live", "P2.36", {"type": "live", "seq": 1077}, json=['{"seq":1077,"type":"live"}'])
     yield from_gateway("live: in an empty stream", "P2.36", {"type": "live", "seq": 0})
@@ -144,6 +149,8 @@ def gateway_frames() -> Iterator[Vector]:
     yield from_gateway("error", "P2.41", ERROR)
     yield from_gateway("error: with a wait", "P2.41", ERROR | {"code": "unavailable", "retry": True, "after": 2500})
     yield from_gateway("error: a code to come", "P2.43", ERROR | {"code": "later"})
+    yield from_gateway("error: a code and no more", "P2.41", {"type": "error", "code": "limit"})
+    yield from_gateway("goodbye: a code and no more", "P2.42", {"type": "goodbye", "code": 4001})
     yield from_gateway("goodbye", "P2.42", GOODBYE | {"after": 1250})
     yield from_gateway(
         "goodbye: for good", "P2.42", GOODBYE | {"code": 4509, "reason": "taken over", "reconnect": False}
@@ -155,6 +162,7 @@ def events() -> Iterator[Vector]:
     yield from_gateway("event: live", "P2.33", EVENT | {"data": ORDER})
     full = {"id": "01JD7Z3M-9f2c", "headers": {"X-Trace": "t-1", "x-ünï": "ç"}, "data": ORDER}
     yield from_gateway("event: replayed, with all", "P2.33", {"type": "event", "replay": True} | EVENT | full)
+    yield from_gateway("event: no data", "P2.34", EVENT)
     yield from_gateway("event: the first", "P2.6", EVENT | {"seq": 1, "data": {}})
     yield from_gateway("event: the highest position", "P2.6", EVENT | {"seq": SAFE, "data": {}})
     yield from_gateway("event: a subject that was no text", "P2.33", EVENT | {"subject": "orders.\ufffd", "data": 1})
@@ -195,6 +203,7 @@ def replies() -> Iterator[Vector]:
         a | {"error": {"code": "forbidden", "message": "not permitted"}},
         json=['{"type":"reply","id":"1","error":{"code":"forbidden","message":"not permitted","retry":false}}'],
     )
+    yield reply("refused without a word", "P2.40", a | {"error": {}})
     yield reply("try again", "P2.43", a | {"error": {"code": "unavailable", "message": "later", "retry": True}})
 
 

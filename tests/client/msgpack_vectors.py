@@ -123,7 +123,9 @@ def bad() -> Iterator[Vector]:
         "half a surrogate pair": "a3eda080",
         "beyond Unicode": "a4f4908080",
         "a long text that is not UTF-8": "d920 61*31 ff",
+        "a text that begins in the middle": "a180",
         "an extension cut off": "d400",
+        "more after an extension": "d4 00*16",
     }
     yield from ({"why": why, "msgpack": hexed} for why, hexed in strict.items())
     lenient = {
