@@ -104,9 +104,14 @@ export class Client {
     const { token, getToken = () => /** @type {string} */ (token), session, keys, platform = {} } = options;
     const WebSocket = options.WebSocket ?? globalThis.WebSocket;
     if (!URL_FORM.test(url)) throw new TypeError('url is wss://HOST[:PORT]/v1/session, without query or user');
-    if (!/^[\w-]{1,64}$/.test(session)) throw new TypeError('session is 1 to 64 of A-Z a-z 0-9 _ -');
+    if (typeof session !== 'string' || !/^[\w-]{1,64}$/.test(session))
+      throw new TypeError('session is 1 to 64 of A-Z a-z 0-9 _ -');
     if (!token === !options.getToken) throw new TypeError('give getToken or token');
     if (!WebSocket) throw new TypeError('this platform has no WebSocket: hand one in');
+    const { backoff = {} } = options;
+    if (Object.values(backoff).some((seconds) => !Number.isFinite(seconds) || seconds < 0)) {
+      throw new TypeError('backoff is in seconds'); // a wait of NaN would be none
+    }
     this.#keys = keys;
     this.#window = { ...WINDOW, ...options.window };
     for (const name of /** @type {const} */ (['messages', 'bytes'])) {
@@ -122,7 +127,7 @@ export class Client {
         WebSocket,
         getToken,
         window: this.#window,
-        backoff: options.backoff ?? {},
+        backoff,
         renewable: !token,
         codec: codecOf(options.encoding ?? 'json'),
         storage: options.storage ?? new DefaultStorage(),
@@ -180,6 +185,7 @@ export class Client {
   subscribe(patterns, { ack = 'auto' } = {}) {
     const wanted = [patterns].flat();
     if (!wanted.length) throw new TypeError('subscribe to at least one pattern');
+    if (ack !== 'auto' && ack !== 'manual') throw new TypeError('ack is auto or manual');
     wanted.forEach(checkPattern);
     if (this.#failure) throw this.#failure;
     if (this.#isClosed) throw new ClientClosed('the client is closed');
@@ -227,7 +233,6 @@ export class Client {
 
   /** Store and acknowledge what is processed, and end. Loops end. Safe to call twice. */
   async close() {
-    if (this.#isClosed) return;
     this.#end(null);
     await this.#session.close();
   }

@@ -23,8 +23,8 @@ export class Connection {
   #listener;
   /** @type {WebSocket | null} */
   #socket = null;
-  /** @type {Promise<void> | null} What must be done before the next frame is sent; null: nothing. */
-  #before = null;
+  /** Resolves when the frame that waits longest is sent. */
+  #sent = Promise.resolve();
 
   /**
    * @param {number} number
@@ -74,21 +74,10 @@ export class Connection {
     this.#listener?.received(this.#number, frames);
   }
 
-  /**
-   * Send a frame, in order, once `after` is done.
-   * @param {object} frame
-   * @param {Promise<void> | null} after
-   */
+  /** Send a frame, once `after` is done. @param {object} frame @param {Promise<void> | null} after */
   send(frame, after) {
-    if (!after && !this.#before) {
-      this.#write(frame);
-      return;
-    }
-    const before = Promise.all([this.#before, after]).then(() => {
-      this.#write(frame);
-      if (this.#before === before) this.#before = null;
-    });
-    this.#before = before;
+    if (after) this.#sent = after.then(() => this.#write(frame));
+    else this.#write(frame);
   }
 
   /** @param {object} frame */
@@ -99,15 +88,11 @@ export class Connection {
   /** Tell nothing any more; send what waits, then close. Nobody need wait for it: a half-open socket never ends. */
   end() {
     this.#listener = null;
-    const socket = this.#socket;
-    if (!this.#before) {
-      socket?.close(1000);
-      return;
-    }
-    const timer = setTimeout(() => socket?.close(1000), CLOSE_WITHIN_MS);
-    this.#before.finally(() => {
+    const close = () => this.#socket?.close(1000);
+    const timer = setTimeout(close, CLOSE_WITHIN_MS);
+    this.#sent.then(() => {
       clearTimeout(timer);
-      socket?.close(1000);
+      close();
     });
   }
 }

@@ -62,7 +62,6 @@ const TOKEN_FRESH_S = 10;
 /** One session, whose events a client takes. */
 export class Session {
   #options;
-  #told;
   #core;
   #clock;
   /** @type {Connection | null} */
@@ -75,7 +74,6 @@ export class Session {
   #timer = null;
   /** The last write of a position, and all before it. @type {Promise<void>} */
   #stored = Promise.resolve();
-  #isStoring = 0;
   #standsBy = false;
   /** Whose tabs these are. */
   #user = '';
@@ -90,7 +88,8 @@ export class Session {
   /** @param {SessionOptions} options @param {Told} told */
   constructor(options, told) {
     this.#options = options;
-    this.#told = told;
+    /** Who takes the events: the client. */
+    this.told = told;
     this.#clock = options.clock;
     this.#ahead = this.#clock.unixS() - this.#clock.nowS();
     const { session, window, backoff, renewable } = options;
@@ -117,7 +116,12 @@ export class Session {
     return !this.#standsBy;
   }
 
-  // --- what the client asks for; inboxes are numbered from 1 by the client, from -1 down by the tabs ---
+  /** This tab's own inboxes, each with its patterns. */
+  get inboxes() {
+    return [...this.#own];
+  }
+
+  // --- what client and tabs ask for; inboxes are numbered from 1 by the client, from -1 down by the tabs ---
 
   /** @param {number} inbox @param {string[]} patterns */
   subscribe(inbox, patterns) {
@@ -156,10 +160,24 @@ export class Session {
 
   /** Store and acknowledge what is processed, and end. Safe to call twice. */
   async close() {
-    this.#perform(this.#core.close());
-    this.#end();
+    this.end();
     await this.#stored;
     this.#tabs?.close();
+  }
+
+  /** The same, without waiting: the session ended in the leading tab, and so here. */
+  end() {
+    this.#perform(this.#core.close());
+    this.#end();
+  }
+
+  /** Patterns are refused. @param {number[]} inboxes @param {string[]} subjects @param {string} reason */
+  deny(inboxes, subjects, reason) {
+    for (const inbox of inboxes) {
+      this.#own.delete(inbox);
+      if (this.#standsBy) this.#core.unsubscribe(inbox, this.#clock.nowS()); // else the core has forgotten it itself
+    }
+    this.told.deny(inboxes, subjects, reason);
   }
 
   get #term() {
@@ -182,11 +200,12 @@ export class Session {
         const ticket = { term: this.#term, epoch: effect.epoch, stream };
         const own = effect.inboxes.filter((inbox) => inbox > 0);
         if (own.length < effect.inboxes.length) this.#tabs?.deliver(effect.inboxes, ticket, effect.event);
-        if (own.length) this.#told.deliver(own, ticket, effect.event);
+        if (own.length) this.told.deliver(own, ticket, effect.event);
         break;
       }
       case 'Send':
-        this.#connection?.send(effect.frame, this.#isStoring ? this.#stored : null);
+        // what is acknowledged must be stored; a slow storage holds up nothing else
+        this.#connection?.send(effect.frame, effect.frame.type === 'ack' ? this.#stored : null);
         break;
       case 'Store':
         this.#store(effect.position);
@@ -212,7 +231,7 @@ export class Session {
         break;
       case 'TellLive':
         this.#tabs?.tell({ live: effect.seq });
-        this.#told.tell('live', effect.seq);
+        this.told.tell('live', effect.seq);
         break;
       case 'TellState':
         this.#tellState(effect.state);
@@ -223,7 +242,7 @@ export class Session {
       case 'Deny': {
         this.#tabs?.deny(effect.inboxes, effect.subjects, effect.reason);
         const own = effect.inboxes.filter((inbox) => inbox > 0);
-        if (own.length) this.#denied(own, effect.subjects, effect.reason);
+        if (own.length) this.deny(own, effect.subjects, effect.reason);
         break;
       }
       case 'Stop':
@@ -260,17 +279,14 @@ export class Session {
   #tellState(state) {
     if (this.#standsBy && state !== 'closed') return; // the leader's counts
     const { welcome } = this.#core;
-    if (this.#tabs && !this.#standsBy) {
-      Object.assign(this.#tabs, { state, welcome });
-      this.#tabs.tell({ state, welcome });
-    }
-    if (state === 'replaying' && welcome) this.#told.tell('welcome', welcome);
-    this.#told.tell('state', state);
+    this.#tabs?.tell({ state, welcome });
+    if (state === 'replaying' && welcome) this.told.tell('welcome', welcome);
+    this.told.tell('state', state);
   }
 
   /** @param {number} number @param {Gap} gap */
   async #tellGap(number, gap) {
-    await Promise.all([this.#told.gap(gap), this.#tabs?.gap(number, gap)]);
+    await Promise.all([this.told.gap(gap), this.#tabs?.gap(number, gap)]);
     this.#perform(this.#core.gapHandled(number, this.#clock.nowS()));
   }
 
@@ -278,7 +294,7 @@ export class Session {
   #stop(kind, code) {
     void this.#tabs?.stop(kind, code);
     this.#end();
-    this.#told.stop(stopped(kind, code));
+    this.told.stop(stopped(kind, code));
   }
 
   #end() {
@@ -288,16 +304,7 @@ export class Session {
 
   /** @param {ClientError} error */
   #report(error) {
-    if (!this.#isClosed) this.#told.tell('error', error);
-  }
-
-  /** @param {number[]} inboxes @param {string[]} subjects @param {string} reason */
-  #denied(inboxes, subjects, reason) {
-    for (const inbox of inboxes) {
-      this.#own.delete(inbox);
-      if (this.#standsBy) this.#core.unsubscribe(inbox, this.#clock.nowS()); // else the core has forgotten it itself
-    }
-    this.#told.deny(inboxes, subjects, reason);
+    if (!this.#isClosed) this.told.tell('error', error);
   }
 
   // --- connection ---
@@ -329,7 +336,7 @@ export class Session {
   /** @param {number} number @param {number | null} code */
   #broken(number, code) {
     const effects = this.#core.broken(number, this.#clock.nowS(), { code });
-    if (effects.length) this.#report(new Unreachable(code ? `closed with ${code}` : 'no connection'));
+    if (this.#core.state === 'waiting') this.#report(new Unreachable(code ? `closed with ${code}` : 'no connection'));
     this.#perform(effects);
   }
 
@@ -353,7 +360,8 @@ export class Session {
     }
     const user = userOf(token);
     if (this.#tabs && user !== this.#user) {
-      this.#perform(this.#core.close()); // the lock of these tabs is another user's
+      this.end();
+      this.#tabs.close(); // the others go on as the user whose tabs these are, or find out by themselves
       this.#stop('user_changed', null);
       return;
     }
@@ -370,20 +378,7 @@ export class Session {
     // on need, since neither Node nor React Native has tabs; where it cannot be had, the newest tab wins
     const loaded = await import('./tabs.js').catch(() => null);
     if (loaded && !this.#isClosed) {
-      this.#tabs = new loaded.Tabs(JSON.stringify([url, user, session]), tabs, {
-        told: { ...this.#told, deny: (inboxes, subjects, reason) => this.#denied(inboxes, subjects, reason) },
-        inboxes: () => [...this.#own],
-        subscribe: (inbox, patterns) => this.subscribe(inbox, patterns),
-        unsubscribe: (inbox) => this.unsubscribe(inbox),
-        processed: (inbox, ticket, seq) => this.processed(inbox, ticket, seq),
-        flush: () => void this.flush(),
-        wake: () => this.wake(),
-        position: () => this.#core.position,
-        end: () => {
-          this.#core.close();
-          this.#end();
-        },
-      });
+      this.#tabs = new loaded.Tabs(JSON.stringify([url, user, session]), tabs, this);
       await this.#tabs.lead();
     }
     this.#standsBy = false;
@@ -405,14 +400,9 @@ export class Session {
   /** @param {Position | null} position */
   #store(position) {
     const scope = /** @type {Scope} */ (this.#scope); // a position is loaded before one is stored
-    this.#isStoring += 1;
     this.#stored = this.#stored
       .then(() => this.#options.storage.save(scope, position))
-      .catch((cause) => this.#report(stateError(cause)))
-      .finally(() => {
-        this.#isStoring -= 1;
-      });
-    if (this.#tabs) this.#tabs.position = position;
+      .catch((cause) => this.#report(stateError(cause)));
     this.#tabs?.tell({ position });
   }
 }

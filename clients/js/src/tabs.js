@@ -12,7 +12,6 @@
 import { stopped } from './errors.js';
 
 /** @typedef {import('./session.js').Ticket} Ticket */
-/** @typedef {import('./session.js').Told} Told */
 /** @typedef {import('./session.js').State} State */
 /** @typedef {import('./frames.js').EventFrame} EventFrame */
 /** @typedef {import('./effects.js').Gap} Gap */
@@ -28,19 +27,6 @@ import { stopped } from './errors.js';
  */
 
 /**
- * @typedef {object} Seat The session of this tab: what the leader does for a tab that follows.
- * @property {Told} told
- * @property {() => [number, string[]][]} inboxes This tab's own, each with its patterns.
- * @property {(inbox: number, patterns: string[]) => void} subscribe
- * @property {(inbox: number) => void} unsubscribe
- * @property {(inbox: number, ticket: Ticket, seq: number) => void} processed
- * @property {() => void} flush
- * @property {() => void} wake
- * @property {() => Position | null} position
- * @property {() => void} end The session ended in the leading tab, and so here.
- */
-
-/**
  * @typedef {object} News What a leader tells all.
  * @property {State} [state]
  * @property {Welcome | null} [welcome]
@@ -52,9 +38,14 @@ import { stopped } from './errors.js';
 /**
  * @typedef {object} Follower
  * @property {Map<number, number>} inboxes Its number of an inbox to ours, which is negative.
- * @property {Map<number, () => void>} gaps Gaps that it has not handled, and what waits for each.
+ * @property {Map<number, () => void>} owes What it has not answered, a gap by its number, and what waits for it.
  * @property {AbortController} watch
  */
+
+/** It owes the patterns that it wants. */
+const PATTERNS = 0;
+/** The longest that a new leader waits for the patterns of a tab that does not answer, in ms. */
+const GATHER_WITHIN_MS = 2000;
 
 /** This tab's place among the tabs of its session. */
 export class Tabs {
@@ -85,7 +76,11 @@ export class Tabs {
   /** @type {(() => void) | null} Called when nobody follows any more. */
   #alone = null;
 
-  /** @param {string} name of the session @param {TabPlatform} platform @param {Seat} seat */
+  /**
+   * @param {string} name of the session
+   * @param {TabPlatform} platform
+   * @param {import('./session.js').Session} seat The session of this tab.
+   */
   constructor(name, platform, seat) {
     this.#name = `tidewire ${name}`;
     this.#platform = platform;
@@ -105,7 +100,35 @@ export class Tabs {
     await new Promise((resolve) => this.#hold(this.#name, held, resolve));
     this.#isLeading = true;
     this.term = Math.max(this.term + 1, this.#platform.unixMs());
+    this.#enter('connecting');
     this.#post({ leads: true });
+    await this.#gather();
+  }
+
+  /**
+   * Wait for what the other tabs want: the gateway forgets a pattern that the first frame leaves out, and when it is
+   * asked for later, what was missed of it does not come.
+   */
+  async #gather() {
+    const { held = [] } = await this.#platform.locks.query();
+    if (this.#closing.signal.aborted) return;
+    const answers = held.map(async ({ name }) => {
+      const [, id] = name?.split(this.#lockOf('')) ?? [];
+      const isAwaited = id && id !== this.#id && !this.#followers.has(id); // else it has followed already
+      if (isAwaited) await this.#owed(this.#admit(id), PATTERNS);
+    });
+    await new Promise((resolve) => {
+      const timer = setTimeout(resolve, GATHER_WITHIN_MS);
+      void Promise.all(answers).then(() => {
+        clearTimeout(timer);
+        resolve(undefined);
+      });
+    });
+  }
+
+  /** @param {Follower} follower @param {number} what @returns {Promise<void>} */
+  #owed({ owes }, what) {
+    return new Promise((resolve) => owes.set(what, resolve));
   }
 
   /**
@@ -130,7 +153,7 @@ export class Tabs {
   // --- a tab that follows asks the leader ---
 
   #follow() {
-    this.#post({ follow: this.#seat.inboxes() });
+    this.#post({ follow: this.#seat.inboxes });
   }
 
   /** @param {number} inbox @param {string[]} patterns */
@@ -163,9 +186,9 @@ export class Tabs {
 
   // --- the leader tells ---
 
-  /** Tell every tab. @param {News} news */
+  /** Tell every tab, but not that this one closes: the session goes on in another. @param {News} news */
   tell(news) {
-    if (this.#isLeading && this.#followers.size) this.#post(news);
+    if (this.#isLeading && this.#followers.size && news.state !== 'closed') this.#post(news);
   }
 
   /** @param {number[]} inboxes @param {Ticket} ticket @param {EventFrame} event */
@@ -175,9 +198,7 @@ export class Tabs {
 
   /** Resolves when every tab has handled the gap, or is gone. @param {number} number @param {Gap} gap */
   async gap(number, gap) {
-    const handled = [...this.#followers.values()].map(
-      ({ gaps }) => new Promise((done) => gaps.set(number, () => done(0))),
-    );
+    const handled = [...this.#followers.values()].map((follower) => this.#owed(follower, number));
     this.tell(/** @type {News} */ ({ gap, number }));
     await Promise.all(handled);
   }
@@ -200,13 +221,14 @@ export class Tabs {
       await new Promise((resolve) => {
         this.#alone = () => resolve(undefined);
       });
+      this.#alone = null;
     }
     this.close();
   }
 
   /** Leave: give the lock to the next tab, or do not wait for it any more. Safe to call twice. */
   close() {
-    if (this.#closing.signal.aborted) return;
+    if (this.#closing.signal.aborted || this.#alone) return;
     this.#post({ bye: true });
     this.#closing.abort();
     for (const { watch } of this.#followers.values()) watch.abort();
@@ -249,6 +271,7 @@ export class Tabs {
         this.#remote.set(this.#numbers, { tab: from, inbox });
         this.#seat.subscribe(this.#numbers, patterns);
       }
+      follower.owes.get(PATTERNS)?.();
       return;
     }
     const follower = this.#followers.get(from);
@@ -256,7 +279,7 @@ export class Tabs {
     if (unsubscribe) this.#giveUp(follower.inboxes.get(unsubscribe));
     const inbox = follower.inboxes.get(processed);
     if (inbox) this.#seat.processed(inbox, ticket, seq);
-    follower.gaps.get(gapHandled)?.();
+    follower.owes.get(gapHandled)?.();
     if (flush) this.#seat.flush();
     if (wake) this.#seat.wake();
     if (bye) this.#dismiss(from);
@@ -267,12 +290,12 @@ export class Tabs {
     let follower = this.#followers.get(id);
     if (!follower) {
       const watch = new AbortController();
-      follower = { inboxes: new Map(), gaps: new Map(), watch };
+      follower = { inboxes: new Map(), owes: new Map(), watch };
       this.#followers.set(id, follower);
       const gone = () => this.#dismiss(id); // its own lock is free: the tab has ended
       this.#platform.locks.request(this.#lockOf(id), { signal: watch.signal }, gone).catch(() => {});
-      const { state, welcome } = this;
-      this.#post({ to: id, leads: true, state, welcome, position: this.#seat.position() });
+      const { state, welcome, position } = this.#seat;
+      this.#post({ to: id, leads: true, state, welcome, position });
     }
     return follower;
   }
@@ -284,7 +307,7 @@ export class Tabs {
     this.#followers.delete(id);
     follower.watch.abort();
     for (const number of follower.inboxes.values()) this.#giveUp(number);
-    for (const done of follower.gaps.values()) done();
+    for (const done of follower.owes.values()) done();
     if (!this.#followers.size) this.#alone?.();
   }
 
@@ -315,19 +338,23 @@ export class Tabs {
     if (from !== this.#leaderId || term !== this.term) return;
     if (welcome !== undefined) this.welcome = welcome;
     if (position !== undefined) this.position = position;
-    if (state) {
-      this.state = state;
-      if (state === 'replaying' && welcome) told.tell('welcome', welcome);
-      told.tell('state', state);
-    }
+    if (state === 'replaying' && welcome) told.tell('welcome', welcome);
+    if (state) this.#enter(state);
     if (live !== undefined) told.tell('live', live);
     if (deliver) told.deliver(deliver, ticket, event);
-    if (gap) void told.gap(gap).then(() => this.#ask({ gapHandled: number }));
-    if (deny) told.deny(deny, message.subjects, message.reason);
+    if (gap) void told.gap(gap).then(() => this.#post({ to: from, gapHandled: number }));
+    if (deny) this.#seat.deny(deny, message.subjects, message.reason);
     if (stop) {
       this.close();
       this.#seat.end();
       told.stop(stopped(stop.kind, stop.code));
     }
+  }
+
+  /** @param {State} state of the session, which another tab holds */
+  #enter(state) {
+    if (state === this.state) return;
+    this.state = state;
+    this.#seat.told.tell('state', state);
   }
 }
