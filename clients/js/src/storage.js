@@ -53,7 +53,7 @@ export class KeyValueStorage {
 
   /** @param {Scope} scope */
   async load(scope) {
-    return guarded(async () => positionOf(JSON.parse(/** @type {string} */ (await this.#store.getItem(keyOf(scope))))));
+    return guarded(async () => positionOf(JSON.parse(String((await this.#store.getItem(keyOf(scope))) ?? null))));
   }
 
   /** @param {Scope} scope @param {Position | null} position */
@@ -78,13 +78,13 @@ export class IndexedDbStorage {
 
   /** @param {Scope} scope */
   async load(scope) {
-    return positionOf(await this.#run('readonly', (store) => store.get(keyOf(scope))));
+    return guarded(async () => positionOf(await this.#run('readonly', (store) => store.get(keyOf(scope)))));
   }
 
   /** @param {Scope} scope @param {Position | null} position */
   async save(scope, position) {
-    await this.#run('readwrite', (store) =>
-      position ? store.put(position, keyOf(scope)) : store.delete(keyOf(scope)),
+    await guarded(() =>
+      this.#run('readwrite', (store) => (position ? store.put(position, keyOf(scope)) : store.delete(keyOf(scope)))),
     );
   }
 
@@ -93,23 +93,21 @@ export class IndexedDbStorage {
    * @param {(store: IDBObjectStore) => IDBRequest} work
    * @returns {Promise<unknown>}
    */
-  #run(mode, work) {
-    return guarded(async () => {
-      this.#opening ??= openDatabase(this.#name, 'positions', () => {
-        this.#opening = null;
-      });
-      try {
-        const transaction = (await this.#opening).transaction('positions', mode);
-        const request = work(transaction.objectStore('positions'));
-        return await new Promise((resolve, reject) => {
-          transaction.oncomplete = () => resolve(request.result);
-          transaction.onabort = transaction.onerror = () => reject(transaction.error);
-        });
-      } catch (error) {
-        this.#opening = null; // a database that the browser closed is opened again next time
-        throw error;
-      }
+  async #run(mode, work) {
+    this.#opening ??= openDatabase(this.#name, 'positions', () => {
+      this.#opening = null;
     });
+    try {
+      const transaction = (await this.#opening).transaction('positions', mode);
+      const request = work(transaction.objectStore('positions'));
+      return await new Promise((resolve, reject) => {
+        transaction.oncomplete = () => resolve(request.result);
+        transaction.onabort = transaction.onerror = () => reject(transaction.error);
+      });
+    } catch (error) {
+      this.#opening = null; // a database that the browser closed is opened again next time
+      throw error;
+    }
   }
 }
 
