@@ -177,8 +177,10 @@ export class Client {
    * Make the subscriptions of a program before its first pause: the connection asks for the patterns known when it
    * opens, and a pattern that comes later begins with what follows its coming. After a loop was left, the same patterns
    * go on where it was left.
+   * @template [T=any] what `event.data` is; nobody checks it.
    * @param {string | string[]} patterns
    * @param {{ ack?: AckMode }} [options] With `manual` an event is processed when `event.ack()` says so, in any order.
+   * @returns {Subscription<T>}
    * @throws {TypeError} for a pattern that is none.
    * @throws {ClientClosed} when the client is closed; what made it stop, when it has stopped.
    */

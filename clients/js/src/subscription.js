@@ -132,7 +132,8 @@ export class Inbox {
  * An iterator of events. With `ack: 'auto'` asking for the next event says that the one before is processed. Leaving
  * the loop by `break` or an exception leaves the event in hand unprocessed: `await event.ack()` before a `break` that
  * means "done".
- * @implements {AsyncIterableIterator<Event>}
+ * @template [T=any] what `event.data` is.
+ * @implements {AsyncIterableIterator<import('./event.js').Event<T>>}
  */
 export class Subscription {
   /** Whether a loop runs over it; if none does, its events go to the listeners of `event`. */
@@ -161,7 +162,7 @@ export class Subscription {
     return this;
   }
 
-  /** @returns {Promise<IteratorResult<Event, undefined>>} */
+  /** @returns {Promise<IteratorResult<import('./event.js').Event<T>, undefined>>} */
   async next() {
     this.isIterated = true;
     if (this.#isTaking) throw new Error('two loops wait for one subscription; make one subscription for each');
