@@ -44,10 +44,12 @@ def bad_client_frames() -> Iterator[tuple[str, str, object]]:
         *(("resume", {"stream": IDENTITY, "seq": "7"}), ("window", 5), ("window", {"messages": "many"})),
     ):
         yield "P2.2", f"connect: {name} is {text(value)}", CONNECT | {name: value}
+    no_ids: tuple[object, ...] = (None, True, 1.5, [])
+    no_subjects: tuple[object, ...] = ("a", [None], {})
     for kind in ("subscribe", "unsubscribe"):
-        good = {"type": kind, "id": 1, "subjects": ["a"]}
-        yield from (("P2.9", f"{kind}: id is {text(bad)}", good | {"id": bad}) for bad in (None, True, 1.5, []))
-        yield from (("P2.2", f"{kind}: subjects is {text(bad)}", good | {"subjects": bad}) for bad in ("a", [None], {}))
+        good: dict[str, object] = {"type": kind, "id": 1, "subjects": ["a"]}
+        yield from (("P2.9", f"{kind}: id is {text(bad)}", good | {"id": bad}) for bad in no_ids)
+        yield from (("P2.2", f"{kind}: subjects is {text(bad)}", good | {"subjects": bad}) for bad in no_subjects)
         yield "P2.2", f"{kind} without subjects", {"type": kind, "id": 1}
     yield "P2.2", "request without a subject", {"type": "request", "id": 1}
     yield "P2.2", "publish without an id", {"type": "publish", "subject": "s"}
@@ -126,24 +128,15 @@ def bad_messages(direction: str) -> Iterator[Vector]:
     """What is no frame in either direction: (clause, why, and what to send)."""
     ping = {"client": {"type": "pong"}, "gateway": {"type": "ping"}}[direction]
     one, json_one = packed(ping), text(ping)
-    yield from (
-        both("P2.1", f"no map with a type: {text(value)}", value)
-        for value in (
-            {},
-            {"Type": "ping"},
-            {"type": 5},
-            {"type": None},
-            {"type": ["ping"]},
-            {"type": {}},
-            "ping",
-            5,
-            None,
-        )
+    no_maps: tuple[object, ...] = (
+        *({}, {"Type": "ping"}, {"type": 5}, {"type": None}, {"type": ["ping"]}, {"type": {}}),
+        *("ping", 5, None),
     )
-    yield from (
-        both("P1.4", f"no batch: {text(value)}", value)
-        for value in ([], [[]], [[ping]], [ping, []], [5], [None], ["ping"], [{}], [ping, {"type": 5}])
+    no_batches: tuple[object, ...] = (
+        *([], [[]], [[ping]], [ping, []], [5], [None], ["ping"], [{}], [ping, {"type": 5}]),
     )
+    yield from (both("P2.1", f"no map with a type: {text(value)}", value) for value in no_maps)
+    yield from (both("P1.4", f"no batch: {text(value)}", value) for value in no_batches)
     for why, message in (
         *(("nothing", ""), ("space", " "), ("no JSON", "nonsense"), ("cut off", json_one[:-1])),
         *(("two frames", json_one + json_one), ("more after the end", json_one + "}"), ("a comma", f"[{json_one},]")),

@@ -7,7 +7,6 @@ the position never passes one that is not done.
 
 from collections import deque
 
-
 NOTHING = -1
 """What is processed of a stream before its first gap is closed: no position, not even the one before its beginning."""
 
@@ -24,8 +23,8 @@ class _Entry:
 class Ledger:
     """The events of one stream that wait to be processed, beginning after ``after``.
 
-    ``is_lost``: what lies up to ``after`` is lost, and the program does not know yet. Nothing is processed then, not even
-    that, until the gap that tells of it, to be opened next, is closed.
+    ``is_lost``: what lies up to ``after`` is lost, and the program does not know yet. Nothing is processed then, not
+    even that, until the gap that tells of it, to be opened next, is closed.
     """
 
     def __init__(self, after: int, *, is_lost: bool = False) -> None:
