@@ -43,10 +43,9 @@ const TEXTS = ['alg', 'enc', 'kid', 'sub', 'mid', 'cls']; // the members of a pr
 // One spelling for the same bytes (RFC 4648, 3.5): no padding, no stray bits in the last letter.
 const BASE64URL = /^(?:[\w-]{4})*(?:[\w-]{2}[AEIMQUYcgkosw048]|[\w-][AQgw])?$/;
 
-/**
- * @typedef {'form' | 'limit' | 'header' | 'algorithm' | 'class' | 'subject' | 'message_id' | 'no_key' | 'key_scope' |
- *   'decrypt' | 'plaintext' | 'pointer' | 'collision' | 'parent' | 'exists' | 'in_clear' | 'missing'} Reason
- */
+/** @typedef {'form' | 'limit' | 'header' | 'algorithm' | 'class' | 'subject' | 'message_id' | 'no_key'} Unfit */
+/** @typedef {'key_scope' | 'decrypt' | 'plaintext' | 'pointer' | 'collision' | 'parent' | 'exists'} Wrong */
+/** @typedef {Unfit | Wrong | 'in_clear' | 'missing'} Reason Why a class stays shut. */
 /**
  * @typedef {object} Scope
  * @property {string} subject The event's subject; what was sealed for another does not open.
