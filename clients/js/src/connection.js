@@ -85,10 +85,14 @@ export class Connection {
     if (this.#socket?.readyState === OPEN) this.#socket.send(this.#codec.encode(frame));
   }
 
-  /** Tell nothing any more; send what waits, then close. Nobody need wait for it: a half-open socket never ends. */
+  /**
+   * Tell nothing any more; send what waits, then close; called again, close now. Nobody need wait for it: a half-open
+   * socket never ends.
+   */
   end() {
-    this.#listener = null;
     const close = () => this.#socket?.close(1000);
+    if (!this.#listener) return close();
+    this.#listener = null;
     const timer = setTimeout(close, CLOSE_WITHIN_MS);
     this.#sent.then(() => {
       clearTimeout(timer);

@@ -215,7 +215,6 @@ export class Session {
         break;
       case 'Drop':
         this.#connection?.end();
-        this.#connection = null;
         break;
       case 'Probe':
         this.#connection?.send({ type: 'ping' }, null); // a browser cannot send RFC 6455 pings (P2.25)
@@ -315,7 +314,7 @@ export class Session {
     if (this.#core.connection !== number || this.#core.state !== 'connecting') return;
     if (!codec) return this.#broken(number, null);
     const { url, WebSocket } = this.#options;
-    this.#connection?.end();
+    this.#connection?.end(); // never two
     this.#connection = new Connection(number, url, codec, WebSocket, {
       opened: (n) => this.#perform(this.#core.opened(n, this.#clock.nowS())),
       misread: (n) => this.#perform(this.#core.misread(n, this.#clock.nowS())),

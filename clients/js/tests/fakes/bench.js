@@ -36,7 +36,10 @@ export class Bench {
     this.client.on('error', (error) => this.errors.push(error));
     this.client.on('welcome', (frame) => this.welcomes.push(frame));
     this.client.on('live', (seq) => this.lives.push(seq));
-    t.after(() => this.client.close());
+    t.after(() => {
+      storage.release?.();
+      return this.client.close();
+    });
   }
 
   /** The newest socket, on which the client has just sent `connect`. */

@@ -25,7 +25,7 @@ export class FakeStorage {
 
   /** From now on saves wait. */
   hold() {
-    this.#held = [];
+    this.#held ??= [];
   }
 
   /** What waits goes on, and what comes does not wait any more. */
