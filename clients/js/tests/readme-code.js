@@ -2,6 +2,8 @@
 import { readFileSync } from 'node:fs';
 
 export const README = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+/** The one of the whole repository. */
+export const HOUSE = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
 
 /** Every block of a language, in order. @param {string} language */
 export function blocksOf(language) {
@@ -10,9 +12,9 @@ export function blocksOf(language) {
     .map(([, , code]) => code);
 }
 
-/** The first JavaScript of a section. @param {string} heading */
-export function recipeOf(heading) {
-  const [, section] = README.split(new RegExp(`^#+ ${heading}$`, 'm'));
+/** The first JavaScript of a section. @param {string} heading @param {string} [page] */
+export function recipeOf(heading, page = README) {
+  const [, section] = page.split(new RegExp(`^#+ ${heading}$`, 'm'));
   return /^```jsx?\n(.*?)^```/ms.exec(section ?? '')?.[1] ?? fail(heading);
 }
 

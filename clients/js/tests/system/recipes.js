@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { createContext, runInContext } from 'node:vm';
 import { build } from 'esbuild';
 
-import { recipeOf, replaced } from '../readme-code.js';
+import { HOUSE, recipeOf, replaced } from '../readme-code.js';
 import { Program } from './program.js';
 import { gateway } from './running.js';
 import { clientOf } from './told.js';
@@ -50,6 +50,19 @@ async function bundled(code, options) {
   const { outputFiles } = await build({ stdin, bundle: true, write: false, plugins: [foreign], ...options });
   return outputFiles[0].text;
 }
+
+test('the example in the README of the house runs', async () => {
+  const example = replaced(recipeOf('A client', HOUSE), "'pixel-7'", "'house'");
+  const program = await started(replaced(example, 'Client(url', `Client(${URL_THERE}`));
+  try {
+    await program.brings(async () => (await gateway.session('house'))?.phase === 'connected');
+    await publisher.publishMany('orders.c42.o7', 2);
+    await program.brings(() => program.lines.length === 2);
+    assert.deepEqual(program.lines, ['{"n":0}', '{"n":1}']);
+  } finally {
+    await program.kill();
+  }
+});
 
 test('the first recipe runs, and after a crash goes on where it was', async () => {
   const recipe = replaced(recipeOf('@tidewire/client'), "'pixel-7'", "'first-recipe'");
