@@ -81,6 +81,19 @@ def test_a_token_that_ended_is_replaced_and_the_session_resumed() -> None:  # P6
     assert (connect.token, connect.resume) == ("t2", Resume(A, 10))
 
 
+def test_a_token_that_ended_meanwhile_is_not_sent_again_unless_there_is_no_other() -> None:
+    for renewable in (True, False):
+        bench = Bench(renewable=renewable)
+        bench.get_token().open()
+        bench.get(welcome(expires=UNIX_S + 40), Live(10))
+        bench.cut().wait_for(Open)
+        bench.cut()
+        bench.now += 40
+        bench.do(bench.core.wake(bench.now))
+        assert bool(bench.all(FetchToken)) is renewable
+        assert bool(bench.all(Open)) is not renewable
+
+
 def test_a_token_of_another_user_stops_the_client() -> None:
     bench = Bench()
     bench.live()

@@ -467,6 +467,7 @@ export class Core {
     this.connection += 1;
     this.#reconnect.begin();
     const effects = this.#enter('connecting');
+    this.#token.dropEnded(now);
     if (this.#token.token !== null) return [...effects, ...this.#loadOrOpen(now)];
     this.#timers.set('silence', now + CONNECT_WITHIN_S);
     return [...effects, ...this.#token.ask()];

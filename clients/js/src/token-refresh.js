@@ -29,6 +29,7 @@ export class TokenRefresh {
   #isAsking = false;
   #failures = 0; // since a token was taken
   #refusals = 0; // 4501 since the last welcome
+  #endsAt = Number.POSITIVE_INFINITY; // monotonic, as far as it is known
 
   /**
    * @param {boolean} renewable whether asking again can give another token
@@ -85,7 +86,18 @@ export class TokenRefresh {
     if ((this.user ?? user) !== user) return false;
     this.token = token;
     this.user = user;
+    this.#endsAt = Number.POSITIVE_INFINITY;
     return true;
+  }
+
+  /**
+   * Do not send a token that has ended meanwhile: the gateway would refuse it, and the wait after that is one of a long
+   * row of failures when the tunnel was long.
+   *
+   * @param {number} now
+   */
+  dropEnded(now) {
+    if (this.#renewable && now >= this.#endsAt) this.token = null;
   }
 
   /**
@@ -112,8 +124,9 @@ export class TokenRefresh {
    * @param {number} unixS
    */
   schedule(expires, now, unixS) {
-    const leftS = (expires ?? 0) - unixS - REFRESH_BEFORE_S;
-    if (leftS > 0) this.#timers.set('refresh', now + leftS);
+    const leftS = (expires ?? 0) - unixS;
+    if (leftS > 0) this.#endsAt = now + leftS;
+    if (leftS > REFRESH_BEFORE_S) this.#timers.set('refresh', now + leftS - REFRESH_BEFORE_S);
   }
 
   /** The answer to an asking that goes on is not wanted any more. */

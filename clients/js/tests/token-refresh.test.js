@@ -101,6 +101,18 @@ test('a token that ended is replaced and the session resumed', () => {
   assert.deepEqual([token, resume], ['t2', { stream: A, seq: 10 }]);
 });
 
+test('a token that ended meanwhile is not sent again, unless there is no other', () => {
+  for (const renewable of [true, false]) {
+    const bench = new Bench({ renewable }).getToken();
+    bench.open();
+    bench.get(welcome({ expires: UNIX_S + 40 }), live(10)).later(9);
+    bench.cut().waitFor('Open').cut();
+    bench.now += 40;
+    assert.equal(bench.do(bench.core.wake(bench.now)).has('FetchToken'), renewable);
+    assert.equal(bench.has('Open'), !renewable);
+  }
+});
+
 test('a token of another user stops the client', () => {
   const bench = new Bench().live();
   const number = asked(bench.get(expiring(60)));

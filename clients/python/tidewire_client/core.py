@@ -346,6 +346,7 @@ class Core:
         self.connection += 1
         self._reconnect.begin()
         effects = self._enter("connecting")
+        self._token.drop_ended(now)
         if self._token.token is None:
             self._timers.set("silence", now + CONNECT_WITHIN_S)
             return effects + self._token.ask()

@@ -35,6 +35,7 @@ class TokenRefresh:
         self._is_asking = False
         self._failures = 0  # since a token was taken
         self._refusals = 0  # 4501 since the last welcome
+        self._ends_at = float("inf")  # monotonic, as far as it is known
 
     def ask(self) -> list[Effect]:
         """Ask for a token, unless that is going on, or can give none but the one in use."""
@@ -62,7 +63,16 @@ class TokenRefresh:
         if self.user not in (None, user):
             return False
         self.token, self.user = token, user
+        self._ends_at = float("inf")
         return True
+
+    def drop_ended(self, now: float) -> None:
+        """Do not send a token that has ended meanwhile.
+
+        The gateway would refuse it, and the wait after that is one of a long row of failures when the tunnel was long.
+        """
+        if self._renewable and now >= self._ends_at:
+            self.token = None
 
     def drop(self, *, is_refused: bool) -> bool:
         """The token ended or was refused (P6.7). False when no other one can help: a fixed token, or refused twice."""
@@ -76,9 +86,11 @@ class TokenRefresh:
 
     def schedule(self, expires: float | None, now: float, unix_s: float) -> None:
         """Refresh in time. A clock that says the token has ended already is wrong: then ``expiring`` will tell."""
-        left_s = 0.0 if expires is None else expires - unix_s - REFRESH_BEFORE_S
+        left_s = 0.0 if expires is None else expires - unix_s
         if left_s > 0:
-            self._timers.set("refresh", now + left_s)
+            self._ends_at = now + left_s
+        if left_s > REFRESH_BEFORE_S:
+            self._timers.set("refresh", now + left_s - REFRESH_BEFORE_S)
 
     def stop_asking(self) -> None:
         """The answer to an asking that goes on is not wanted any more."""
