@@ -17,6 +17,8 @@ export class Gateway {
   denied = new Set();
   /** By user and session name. @type {Map<string, Held>} */
   sessions = new Map();
+  /** Events before this sequence are gone. */
+  #oldest = 0;
   #net;
 
   /** @param {import('./net.js').Net} net */
@@ -48,6 +50,7 @@ export class Gateway {
 
   /** Events before this sequence are gone, and clients that had not got them are told. */
   expire(before) {
+    this.#oldest = before;
     this.log = this.log.filter(({ seq }) => seq >= before);
   }
 
@@ -92,14 +95,18 @@ export class Gateway {
       isLive: false,
     };
     this.sessions.set(`${sub} ${name}`, session);
-    const first = this.log[0]?.seq ?? 1;
-    const isLost = from + 1 < first && resume !== undefined;
+    const isLost = from + 1 < this.#oldest;
     const outcome = isLost || !isSame ? 'gap' : resume || known ? 'resumed' : 'fresh';
     const { stream } = this;
     const denied = subscribe.filter((pattern) => this.denied.has(pattern));
     socket.say({ type: 'welcome', session: name, stream, outcome, from, ping: 25, window, denied });
     if (outcome === 'gap') {
-      socket.say({ type: 'gap', after: from, before: first, reason: isSame ? 'expired' : 'stream_replaced' });
+      socket.say({
+        type: 'gap',
+        after: from,
+        before: isSame ? this.#oldest : 1,
+        reason: isSame ? 'expired' : 'stream_replaced',
+      });
     }
     this.#feed(session);
   }

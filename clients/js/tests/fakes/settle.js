@@ -7,11 +7,13 @@ export async function settle(turns = 1) {
   for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
+/** The longest that a condition is waited for, in seconds: other threads take their time. */
+const SOON_S = 20;
+
 /** Resolves as soon as `isSo`; fails when it never is. */
 export async function until(isSo, what = String(isSo)) {
-  for (let turn = 0; turn < 20_000; turn++) {
+  for (const endMs = performance.now() + SOON_S * 1000; performance.now() < endMs; await settle()) {
     if (isSo()) return;
-    await settle();
   }
   throw new Error(`never: ${what}`);
 }

@@ -1,0 +1,572 @@
+/** Tabs of one browser are one session: one connection, one position, and whoever is left goes on. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Worker } from 'node:worker_threads';
+
+import '../src/tabs.js'; // else loaded on need, which takes its time
+import { collect, take } from './fakes/bench.js';
+import { Browser } from './fakes/browser.js';
+import { token } from './fakes/frames.js';
+import { until } from './fakes/settle.js';
+
+const same = 'orders.c1 orders.c2 orders.c1 orders.c3'.split(' ');
+
+/** End a thread as a crash does. Node looks at who waits for its locks when the next request comes, browsers at once. */
+async function crash(worker) {
+  await worker.terminate();
+  await navigator.locks.request('of nobody', () => {});
+}
+
+test('two tabs share one connection, and both get every event, in order', async (t) => {
+  const browser = new Browser(t);
+  const first = await browser.open();
+  const second = await browser.open();
+  assert.deepEqual([first.client.isLeader, second.client.isLeader], [true, false]);
+  const sequences = await browser.publish(...same, ...same);
+  assert.deepEqual([first.seen.slice(), second.seen.slice()], [sequences, sequences]);
+  assert.equal(browser.net.dialled, 1);
+  assert.equal(browser.clock.armed, 1, 'a tab that follows has no timer');
+});
+
+test('a tab that follows sees state, welcome and position, and hears of them', async (t) => {
+  const browser = new Browser(t);
+  const first = await browser.open();
+  const second = await browser.open();
+  assert.equal(second.client.state, 'live');
+  assert.deepEqual(second.client.welcome, first.client.welcome);
+  assert.deepEqual(second.client.position, first.client.position);
+  const [seq] = await browser.publish('orders.c1');
+  await browser.later(() => browser.storage.position?.seq === seq);
+  await browser.quiet();
+  assert.equal(second.client.position?.seq, seq);
+  browser.net.last?.hangUp();
+  await browser.quiet();
+  assert.equal(second.client.state, 'waiting');
+  await browser.later(() => second.client.state === 'live');
+  assert.deepEqual(second.states, ['connecting', 'live', 'waiting', 'connecting', 'replaying', 'live']);
+  assert.deepEqual([second.welcomes.length, second.lives], [1, [seq]]);
+});
+
+test('each tab gets the events of its own patterns alone, and a pattern of its own is asked for', async (t) => {
+  const browser = new Browser(t);
+  const first = await browser.open('orders.>');
+  const second = await browser.open(['stock.>', 'orders.c1']);
+  assert.deepEqual(browser.net.last?.sent.at(-1)?.subjects, ['stock.>', 'orders.c1']);
+  const [a, b, c] = await browser.publish('orders.c1', 'orders.c2', 'stock.s1');
+  assert.deepEqual(
+    [first.seen.slice(), second.seen.slice()],
+    [
+      [a, b],
+      [a, c],
+    ],
+  );
+});
+
+test('a tab that follows may subscribe, give up, and be refused, alone', async (t) => {
+  const browser = new Browser(t);
+  browser.gateway.denied.add('secret.>');
+  const first = await browser.open();
+  const second = await browser.open();
+  const stock = second.client.subscribe('stock.>');
+  const seen = collect(stock);
+  await browser.quiet();
+  const [seq] = await browser.publish('stock.s1');
+  assert.deepEqual(seen.slice(), [seq]);
+  stock.unsubscribe();
+  await browser.quiet();
+  assert.deepEqual(browser.net.last?.sent.findLast(({ type }) => type === 'unsubscribe')?.subjects, ['stock.>']);
+  assert.equal(await seen.ended, 'ended');
+  const refused = await collect(second.client.subscribe('secret.>')).ended;
+  assert.deepEqual([refused.name, refused.subjects], ['Forbidden', ['secret.>']]);
+  await browser.quiet();
+  assert.deepEqual([first.errors, second.errors], [[], [refused]]);
+  const again = await browser.publish('orders.c1');
+  assert.deepEqual([first.seen.slice(), second.seen.slice()], [again, again]);
+});
+
+test('a pattern that the leader is refused ends nothing in the other tabs', async (t) => {
+  const browser = new Browser(t);
+  browser.gateway.denied.add('secret.>');
+  const first = await browser.open();
+  const second = await browser.open();
+  assert.equal((await collect(first.client.subscribe('secret.>')).ended).name, 'Forbidden');
+  await browser.quiet();
+  assert.deepEqual(second.errors, []);
+  const sequences = await browser.publish('orders.c1');
+  assert.deepEqual(second.seen.slice(), sequences);
+});
+
+test('the position waits for the slowest tab', async (t) => {
+  const browser = new Browser(t);
+  await browser.open();
+  const slow = browser.tab();
+  const orders = slow.client.subscribe('orders.>');
+  await until(() => slow.client.welcome);
+  await browser.quiet();
+  const [one, two] = await browser.publish('orders.c1', 'orders.c2');
+  assert.equal((await orders.next()).value?.seq, one);
+  await browser.clock.advance(5);
+  await browser.quiet();
+  assert.ok(browser.gateway.session.cursor < one, 'in hand in the slow tab');
+  await orders.next();
+  await browser.later(() => browser.gateway.session.cursor === one);
+  void orders.next();
+  await browser.later(() => browser.gateway.session.cursor === two);
+  assert.equal(browser.storage.position?.seq, two);
+});
+
+test('a tab that follows acknowledges by hand, in any order', async (t) => {
+  const browser = new Browser(t);
+  await browser.open();
+  const second = browser.tab();
+  const orders = second.client.subscribe('orders.>', { ack: 'manual' });
+  await until(() => second.client.welcome);
+  await browser.quiet();
+  const sequences = await browser.publish('orders.c1', 'orders.c2');
+  const [one, two] = await take(orders, 2);
+  await two.ack();
+  await browser.clock.advance(2);
+  await browser.quiet();
+  assert.ok(browser.gateway.session.cursor < sequences[0]);
+  await one.ack();
+  await browser.later(() => browser.gateway.session.cursor === sequences[1]);
+});
+
+test('a tab that follows and closes is given up: it holds the position no longer', async (t) => {
+  const browser = new Browser(t);
+  const first = await browser.open();
+  const slow = browser.tab();
+  const orders = slow.client.subscribe(['orders.>', 'stock.>']);
+  await until(() => slow.client.welcome);
+  await browser.quiet();
+  const [one] = await browser.publish('orders.c1', 'stock.s1');
+  await orders.next();
+  await slow.client.close();
+  await browser.later(() => browser.gateway.session.cursor >= one);
+  assert.deepEqual(first.seen.slice(), [one]);
+  assert.deepEqual([...browser.gateway.session.patterns.keys()], ['orders.>']);
+  assert.equal(first.client.state, 'live');
+});
+
+test('when the leader closes, a tab that followed leads and resumes: nothing missing, nothing twice', async (t) => {
+  const browser = new Browser(t);
+  const first = await browser.open();
+  const second = await browser.open();
+  await browser.publish(...same);
+  await first.client.close();
+  for (const subject of same) browser.gateway.publish(subject);
+  await browser.later(() => second.client.isLeader && second.client.state === 'live');
+  await browser.publish(...same);
+  assert.deepEqual(second.seen.slice(), browser.gateway.sequences('orders.>'));
+  assert.deepEqual([browser.net.dialled, browser.net.alive.length], [2, 1]);
+  assert.ok(!second.states.includes('closed'), 'its session never was');
+  assert.deepEqual(second.states.slice(-3), ['connecting', 'replaying', 'live']);
+  const last = browser.gateway.lastSeq;
+  await browser.later(() => browser.gateway.session.cursor === last);
+  assert.deepEqual([second.client.position?.seq, browser.storage.position?.seq], [last, last]);
+  assert.deepEqual(browser.gateway.complaints, []);
+});
+
+test('events in hand and events that wait in a tab come once, though the new leader is sent them again', async (t) => {
+  const browser = new Browser(t);
+  const first = await browser.open();
+  const second = browser.tab();
+  const orders = second.client.subscribe('orders.>');
+  await until(() => second.client.welcome);
+  await browser.quiet();
+  const sequences = await browser.publish(...same);
+  const [one, two] = await take(orders, 2); // the second is in hand, two wait
+  await first.client.close();
+  await browser.later(() => second.client.isLeader && second.client.state === 'live');
+  const resent = browser.gateway.session.outstanding;
+  assert.ok(resent.length >= 3, 'they were sent again');
+  sequences.push(...(await browser.publish('orders.c9')));
+  const rest = await take(orders, 3);
+  assert.deepEqual(
+    [one, two, ...rest].map(({ seq }) => seq),
+    sequences,
+  );
+  void orders.next();
+  await browser.later(() => browser.gateway.session.cursor === sequences.at(-1));
+});
+
+test('events that were not acknowledged by hand may be so after the leader has changed', async (t) => {
+  const browser = new Browser(t);
+  const first = await browser.open();
+  const second = browser.tab();
+  const orders = second.client.subscribe('orders.>', { ack: 'manual' });
+  await until(() => second.client.welcome);
+  await browser.quiet();
+  const sequences = await browser.publish(...same);
+  const [one, two, three, four] = await take(orders, 4);
+  await two.ack(); // to the old leader
+  await browser.quiet();
+  await first.client.close();
+  await three.ack(); // to nobody
+  await browser.later(() => second.client.isLeader && second.client.state === 'live');
+  await browser.clock.advance(2);
+  assert.ok(browser.gateway.session.cursor < sequences[0]);
+  await one.ack(); // to itself, for an event that was brought by the old leader
+  await browser.later(() => browser.gateway.session.cursor === sequences[2]);
+  await four.ack();
+  await browser.later(() => browser.gateway.session.cursor === sequences[3]);
+  const next = orders.next();
+  const [fifth] = await browser.publish('orders.c9');
+  assert.equal((await next).value?.seq, fifth, 'none came twice');
+});
+
+test('of three tabs the next one leads, and the third follows it: nothing missing in any, whatever its patterns', async (t) => {
+  const browser = new Browser(t);
+  const first = await browser.open('carts.>');
+  const second = await browser.open('orders.>');
+  const third = await browser.open(['stock.>', 'orders.c1']);
+  await browser.publish('orders.c1', 'stock.s1', 'orders.c2');
+  await first.client.close();
+  for (const subject of ['stock.s2', 'orders.c1', 'stock.s3', 'orders.c3']) browser.gateway.publish(subject);
+  await browser.later(() => second.client.isLeader && second.client.state === 'live');
+  await browser.publish('stock.s4', 'orders.c1');
+  const ofThird = [...browser.gateway.sequences('stock.>'), ...browser.gateway.sequences('orders.c1')];
+  assert.deepEqual(second.seen.slice(), browser.gateway.sequences('orders.>'));
+  assert.deepEqual(
+    third.seen.slice(),
+    ofThird.sort((a, b) => a - b),
+  );
+  assert.equal(third.client.isLeader, false);
+  await second.client.close();
+  browser.gateway.publish('stock.s5');
+  await browser.later(() => third.client.isLeader && third.client.state === 'live');
+  assert.equal(third.seen.at(-1), browser.gateway.lastSeq);
+  assert.equal(browser.net.dialled, 3);
+  assert.deepEqual(browser.gateway.complaints, []);
+});
+
+test('a new leader waits 2 s for the patterns of a tab that does not answer, and no longer', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const browser = new Browser(t);
+  const first = await browser.open();
+  const second = browser.tab();
+  const seen = collect(second.client.subscribe('orders.>'));
+  await until(() => second.client.welcome);
+  const { held } = await navigator.locks.query();
+  const own = held?.find(({ name }) => name?.includes(browser.session) && name.includes(' tab '))?.name ?? '';
+  const hangs = own.replace(/ tab .*/, ' tab of-a-debugger');
+  let leave = () => {};
+  void navigator.locks.request(hangs, () => new Promise((resolve) => (leave = () => resolve(undefined))));
+  await first.client.close();
+  await until(() => second.client.state === 'connecting');
+  await browser.quiet();
+  t.mock.timers.tick(1999);
+  await browser.quiet();
+  assert.equal(browser.net.dialled, 1);
+  t.mock.timers.tick(1);
+  await until(() => browser.net.dialled === 2);
+  await browser.quiet();
+  const sequences = await browser.publish('orders.c1');
+  assert.deepEqual(seen.slice(), sequences);
+  leave();
+});
+
+test('another session name or another user shares nothing', async (t) => {
+  const browser = new Browser(t);
+  const anna = await browser.open();
+  const other = await browser.open('orders.>', { session: `${browser.session}-b` });
+  const bert = await browser.open('orders.>', { getToken: async () => token('bert') });
+  assert.deepEqual(
+    [anna, other, bert].map(({ client }) => client.isLeader),
+    [true, true, true],
+  );
+  assert.equal(browser.net.alive.length, 3);
+  const only = browser.net.alive[2];
+  only?.say({ type: 'event', seq: 99, subject: 'orders.c1', time: '2026-11-23T08:00:00Z', data: 'of bert' });
+  await browser.quiet();
+  assert.deepEqual([anna.seen.slice(), other.seen.slice(), bert.seen.slice()], [[], [], [99]]);
+  await bert.client.close();
+  await browser.quiet();
+  assert.deepEqual([anna.client.state, other.client.state], ['live', 'live']);
+});
+
+test("a tab whose user has changed while it followed does not lead the other user's session", async (t) => {
+  const browser = new Browser(t);
+  const users = ['anna', 'bert'];
+  const first = await browser.open();
+  const second = await browser.open('orders.>', { getToken: async () => token(users.shift()) });
+  const third = await browser.open();
+  await browser.clock.advance(30); // the token is fetched again
+  await first.client.close();
+  await until(() => second.client.failure);
+  assert.equal(second.client.failure?.name, 'UserChanged');
+  await browser.later(() => third.client.isLeader && third.client.state === 'live');
+  assert.equal(third.client.failure, null);
+  assert.deepEqual([...browser.gateway.sessions.keys()], [`anna ${browser.session}`]);
+});
+
+test('a session that is taken over elsewhere stops in every tab, and none connects again', async (t) => {
+  const browser = new Browser(t);
+  const tabs = [await browser.open(), await browser.open(), await browser.open()];
+  browser.net.last?.hangUp(4509);
+  const ends = await Promise.all(tabs.map(({ seen }) => seen.ended));
+  assert.deepEqual(
+    ends.map(({ name, code }) => [name, code]),
+    Array(3).fill(['TakenOver', 4509]),
+  );
+  await browser.quiet();
+  for (const { client, errors, states } of tabs) {
+    assert.deepEqual([client.state, client.failure?.name, states.at(-1)], ['closed', 'TakenOver', 'closed']);
+    assert.deepEqual(errors, [client.failure]);
+  }
+  await browser.clock.advance(600);
+  await browser.quiet();
+  assert.deepEqual([browser.net.dialled, browser.clock.armed], [1, 0]);
+});
+
+test('a tab that is closed at once when its session stops does not let another connect again', async (t) => {
+  const browser = new Browser(t);
+  const first = await browser.open();
+  const second = await browser.open();
+  first.client.on('error', () => first.client.close());
+  browser.net.last?.hangUp(4509);
+  assert.equal((await second.seen.ended).name, 'TakenOver');
+  await browser.clock.advance(60);
+  await browser.quiet();
+  assert.equal(browser.net.dialled, 1);
+});
+
+test('a revocation wipes the keys in every tab', async (t) => {
+  const browser = new Browser(t);
+  const wiped = [];
+  const keys = (name) => ({ open: async () => {}, wipe: async () => void wiped.push(name) });
+  await browser.open('orders.>', { keys: keys('first') });
+  await browser.open('orders.>', { keys: keys('second') });
+  browser.net.last?.hangUp(4510);
+  await browser.quiet();
+  assert.deepEqual(wiped.sort(), ['first', 'second']);
+});
+
+test('a gap is told in every tab, and the position waits for all of them', async (t) => {
+  const browser = new Browser(t);
+  const tabs = [await browser.open(), await browser.open(), await browser.open()];
+  const doors = [];
+  for (const { client } of tabs) client.on('gap', (gap) => new Promise((resolve) => doors.push([gap, resolve])));
+  const seq = 50;
+  browser.net.last?.say({ type: 'gap', after: 0, before: seq, reason: 'expired' });
+  browser.gateway.publish('orders.c1', seq);
+  await browser.clock.advance(5);
+  await browser.quiet();
+  assert.deepEqual(
+    doors.map(([gap]) => gap),
+    Array(3).fill({ after: 0, before: seq, reason: 'expired' }),
+  );
+  assert.deepEqual(
+    tabs.map(({ seen }) => seen.slice()),
+    [[seq], [seq], [seq]],
+  );
+  for (const [, done] of doors.slice(0, 2)) done();
+  await browser.clock.advance(5);
+  await browser.quiet();
+  assert.ok(browser.gateway.session.cursor < seq);
+  doors[2][1]();
+  await browser.later(() => browser.gateway.session.cursor === seq);
+});
+
+test('a gap does not wait for a tab that closes', async (t) => {
+  const browser = new Browser(t);
+  await browser.open();
+  const second = await browser.open();
+  second.client.on('gap', () => new Promise(() => {}));
+  browser.net.last?.say({ type: 'gap', after: 0, before: 50, reason: 'expired' });
+  browser.gateway.publish('orders.c1', 50);
+  await browser.clock.advance(5);
+  await browser.quiet();
+  assert.ok(browser.gateway.session.cursor < 50);
+  await second.client.close();
+  await browser.later(() => browser.gateway.session.cursor === 50);
+});
+
+test('what expired while the leader changed is told in every tab', async (t) => {
+  const browser = new Browser(t);
+  const tabs = [await browser.open(), await browser.open(), await browser.open()];
+  const [, second, third] = tabs;
+  const told = [];
+  for (const { client } of [second, third]) client.on('gap', ({ after, before }) => told.push([after, before]));
+  await tabs[0].client.close();
+  for (let seq = 1; seq <= 9; seq++) browser.gateway.publish('orders.c1', seq);
+  browser.gateway.expire(5);
+  await browser.later(() => third.client.state === 'live' && told.length === 2);
+  assert.deepEqual(told, [
+    [0, 5],
+    [0, 5],
+  ]);
+  await browser.quiet();
+  assert.deepEqual([second.seen.slice(), third.seen.slice()], Array(2).fill([5, 6, 7, 8, 9]));
+  await browser.later(() => browser.gateway.session.cursor === 9);
+});
+
+test('a listener that fails in a tab ends that tab alone', async (t) => {
+  const browser = new Browser(t);
+  const first = await browser.open();
+  const second = browser.tab();
+  second.client.subscribe('orders.*');
+  second.client.on('event', () => {
+    throw new Error('of this page');
+  });
+  await until(() => second.client.welcome);
+  await browser.quiet();
+  const [seq] = await browser.publish('orders.c1');
+  assert.equal(second.client.failure?.name, 'HandlerFailed');
+  await browser.later(() => browser.gateway.session.cursor === seq);
+  assert.deepEqual([first.client.state, first.seen.slice()], ['live', [seq]]);
+});
+
+test('a tab in the front asks for the whole session whether the link lives', async (t) => {
+  const browser = new Browser(t);
+  await browser.open();
+  const second = await browser.open();
+  await browser.clock.advance(1);
+  second.page.show();
+  await browser.quiet();
+  assert.equal(browser.net.last?.types.at(-1), 'ping');
+  browser.net.last?.vanish();
+  second.client.wake();
+  await browser.later(() => browser.net.dialled === 2, 5);
+  await browser.later(() => second.client.state === 'live');
+});
+
+test('a tab that follows and is hidden has its session stored and acknowledged', async (t) => {
+  const browser = new Browser(t);
+  await browser.open();
+  const second = await browser.open();
+  const [seq] = await browser.publish('orders.c1');
+  assert.ok(browser.gateway.session.cursor < seq);
+  second.page.hide();
+  await browser.quiet();
+  assert.equal(browser.gateway.session.cursor, seq);
+});
+
+test('a tab that waits to lead fetches its token again before it uses it', async (t) => {
+  const browser = new Browser(t);
+  let fetched = 0;
+  const first = await browser.open();
+  await browser.open('orders.>', {
+    getToken: async () => {
+      fetched += 1;
+      return token('anna', fetched);
+    },
+  });
+  await browser.clock.advance(3600);
+  await first.client.close();
+  await until(() => browser.net.dialled === 2);
+  await browser.quiet();
+  assert.equal(browser.net.last?.sent[0].token, token('anna', 2));
+});
+
+test('a slow token makes a tab neither lead twice nor connect without leading', async (t) => {
+  const browser = new Browser(t);
+  const first = await browser.open();
+  const answers = [];
+  const second = browser.tab({ getToken: () => new Promise((resolve) => answers.push(resolve)) });
+  const seen = collect(second.client.subscribe('orders.>'));
+  await browser.clock.advance(20);
+  assert.equal(answers.length, 2);
+  for (const answer of answers) answer(token());
+  await until(() => second.client.welcome);
+  await browser.quiet();
+  assert.deepEqual([browser.net.dialled, second.client.isLeader], [1, false]);
+  await first.client.close();
+  await until(() => answers.length > 2 || browser.net.dialled === 2);
+  for (const answer of answers) answer(token());
+  await browser.later(() => second.client.state === 'live');
+  const sequences = await browser.publish('orders.c1');
+  assert.deepEqual([seen.slice(), browser.net.dialled], [sequences, 2]);
+  await second.client.close();
+  const third = await browser.open();
+  assert.equal(third.client.isLeader, true, 'no lock was left');
+});
+
+test('a tab that is closed before it leads or knows a leader leaves no lock', async (t) => {
+  const browser = new Browser(t);
+  const hasty = browser.tab();
+  hasty.client.subscribe('orders.>');
+  await hasty.client.close();
+  await browser.quiet();
+  const { held, pending } = await navigator.locks.query();
+  const ours = [...(held ?? []), ...(pending ?? [])].filter(({ name }) => name?.includes(browser.session));
+  assert.deepEqual(ours, []);
+  assert.equal((await browser.open()).client.isLeader, true);
+});
+
+test('tabs that close leave no lock', async (t) => {
+  const browser = new Browser(t);
+  const locks = async () => {
+    const { held = [] } = await navigator.locks.query();
+    return held.filter(({ name }) => name?.includes(browser.session)).length;
+  };
+  const first = await browser.open();
+  assert.equal(await locks(), 2, 'that of the session, and its own');
+  const second = await browser.open();
+  assert.equal(await locks(), 3);
+  await second.client.close();
+  await browser.quiet();
+  assert.equal(await locks(), 2);
+  await first.client.close();
+  await browser.quiet();
+  assert.equal(await locks(), 0);
+});
+
+test('a leader that crashes is followed by the next tab, which resumes: nothing missing, nothing twice', async (t) => {
+  const browser = new Browser(t);
+  const heard = [];
+  const worker = new Worker(new URL('./fakes/tab-worker.js', import.meta.url), {
+    workerData: { session: browser.session },
+  });
+  t.after(() => worker.terminate());
+  worker.on('message', ({ scope, position, state, isLeader }) => {
+    if (scope) browser.storage.kept.set(JSON.stringify(scope), position);
+    else heard.push([state, isLeader]);
+  });
+  await until(() => heard.at(-1)?.[0] === 'live');
+  const second = browser.tab();
+  const orders = second.client.subscribe('orders.>');
+  await until(() => second.client.welcome);
+  assert.deepEqual([heard.at(-1), second.client.isLeader, browser.net.dialled], [['live', true], false, 0]);
+  const [one, two, three, four] = [1, 2, 3, 4].map((at) => ['orders.c1', at * 5]);
+  for (const publish of [one, two, three]) worker.postMessage({ publish });
+  const before = await take(orders, 2); // the second is in hand, and the third waits or is under way
+  await crash(worker);
+  for (const publish of [one, two, three, four]) browser.gateway.publish(...publish);
+  await until(() => second.client.isLeader && browser.net.dialled === 1);
+  await browser.later(() => second.client.state === 'live');
+  const after = await take(orders, 2);
+  assert.deepEqual(
+    [...before, ...after].map(({ seq }) => seq),
+    [5, 10, 15, 20],
+  );
+  void orders.next();
+  await browser.later(() => browser.gateway.session.cursor === 20);
+});
+
+test('a tab that follows and crashes is given up', async (t) => {
+  const browser = new Browser(t);
+  const first = await browser.open();
+  const worker = new Worker(new URL('./fakes/tab-worker.js', import.meta.url), {
+    workerData: { session: browser.session, patterns: ['stock.>'] },
+  });
+  t.after(() => worker.terminate());
+  await until(() => browser.gateway.session.patterns.has('stock.>'));
+  await crash(worker);
+  await until(() => !browser.gateway.session.patterns.has('stock.>'));
+  assert.equal(first.client.state, 'live');
+});
+
+test('without tabs the newest client wins, and the older one stops', async (t) => {
+  for (const alone of [{ tabs: false }, { platform: { locks: undefined } }]) {
+    const browser = new Browser(t);
+    const first = await browser.open('orders.>', alone);
+    const second = await browser.open('orders.>', alone);
+    assert.equal((await first.seen.ended).name, 'TakenOver');
+    await browser.clock.advance(60);
+    assert.deepEqual([browser.net.dialled, second.client.state, second.client.isLeader], [2, 'live', true]);
+    const sequences = await browser.publish('orders.c1');
+    assert.deepEqual(second.seen.slice(), sequences);
+  }
+});
