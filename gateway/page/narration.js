@@ -41,7 +41,7 @@ export class Narration {
 
   tunnelEntered() {
     this.#cause = 'tunnel';
-    this.#killed = null;
+    this.#killed = this.#since = null;
     this.#isInside = true;
     this.#isLive = false;
     return 'In the tunnel. No signal: the phone shows what it knew. The shop goes on, and every update is kept.';
@@ -73,7 +73,7 @@ export class Narration {
   slowed(isSlow) {
     this.#isSlow = isSlow;
     this.#cause = isSlow ? 'slow' : 'fast';
-    this.#killed = null;
+    this.#killed = this.#since = null;
     this.#isLive = false;
     return isSlow ? 'The phone becomes slow.' : 'The phone becomes quick again.';
   }
@@ -93,6 +93,7 @@ export class Narration {
       this.#since ??= nowS;
       return null;
     }
+    if (state !== 'live') this.#since = null;
     if (!this.#isLive || (state !== 'waiting' && state !== 'connecting')) return null;
     this.#isLive = false;
     const isKill = this.#killed !== null && nowS - this.#killed < UNNOTICED_S * 4;

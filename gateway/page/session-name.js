@@ -1,12 +1,11 @@
-/** Shell: the name of this device's session: from the address, else kept in this browser, else a new one. */
+/** Shell: the name of this device's session, kept in this browser. */
 
 /**
+ * The name that is kept, else a new one.
  * @param {string} customer
  * @returns {string}
  */
 export function sessionName(customer) {
-  const asked = new URLSearchParams(location.search).get('device');
-  if (asked && /^[\w-]{1,64}$/.test(asked)) return asked;
   return kept(customer) ?? newSessionName(customer);
 }
 

@@ -23,7 +23,7 @@ export function phaseText(state, { replayed, pending, isSlow, isLeader, waiting 
   const through = isLeader ? '' : ', through another tab';
   switch (state) {
     case 'replaying':
-      if (isSlow && pending === null) return `catching up at its pace, ${waiting} wait`;
+      if (isSlow) return `catching up at its pace, ${waiting} wait`;
       return pending === null
         ? `replaying, ${replayed} so far`
         : `replaying ${replayed} of ${Math.max(replayed, pending)}`;
