@@ -45,7 +45,8 @@ export class Gateway {
     const child = spawn(TIDEWIRE, ['up', '--json', '--no-shop', '--no-demo', ...ports, '--state-dir', folder], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    process.on('exit', () => child.kill()); // also when the tests end before their time
+    process.on('exit', () => child.kill()); // also when the tests end before their time,
+    process.once('SIGTERM', () => process.exit(1)); // or are ended since they take too long
     let log = '';
     child.stderr.on('data', (text) => {
       log += text;
