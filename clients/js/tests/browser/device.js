@@ -48,7 +48,7 @@ export class Device {
 /**
  * A new browser; the test fails if one of its tabs complains of anything but `expected`.
  * @param {import('node:test').TestContext} t
- * @param {import('./site.js').Site} site
+ * @param {import('../system/gateway.js').Gateway} site
  * @param {DeviceOptions} [options]
  */
 export async function newDevice(t, site, { customer = 'c42', device = 'phone', query, expected, browser } = {}) {

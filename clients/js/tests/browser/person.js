@@ -10,10 +10,13 @@ const { publisher } = quiet;
 const ORDER = { customer: 'c42', status: 'paid', item: 'lamp', total_cents: 1250 };
 const CONTACT = { address: 'Harbour Lane 7, 20457 Hamburg', phone: '+49 40 5550142' };
 
+/** As a service that seals address and phone. @param {string} subject @param {object} order */
+const publishSealed = (subject, order) => quiet.tidewire('publish', subject, JSON.stringify(order));
+
 test('who is forgotten is a new session, with an empty board and nothing left of the old one', async (t) => {
   const device = await newDevice(t, quiet, { device: 'to-forget' });
   const tab = await device.open();
-  await quiet.publishSealed('orders.c42.o1', { order: 'o1', ...ORDER, ...CONTACT });
+  await publishSealed('orders.c42.o1', { order: 'o1', ...ORDER, ...CONTACT });
   await tab.page.locator('article.order[data-order="o1"][data-sealed="open"]').waitFor();
   const old = await tab.session();
   const namesOld = (text) => text.includes(old);
@@ -40,7 +43,7 @@ test('who is forgotten is a new session, with an empty board and nothing left of
 test('MessagePack brings the same as JSON', async (t) => {
   const device = await newDevice(t, quiet, { device: 'msgpack', query: { encoding: 'msgpack' } });
   const tab = await device.open();
-  await quiet.publishSealed('orders.c42.o3', { order: 'o3', ...ORDER, ...CONTACT });
+  await publishSealed('orders.c42.o3', { order: 'o3', ...ORDER, ...CONTACT });
   const card = tab.page.locator('article.order[data-order="o3"][data-sealed="open"]');
   await card.waitFor();
   assert.equal(await card.locator('.address').textContent(), CONTACT.address);

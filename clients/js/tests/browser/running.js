@@ -2,14 +2,16 @@
 import assert from 'node:assert/strict';
 import { after } from 'node:test';
 
+import { Gateway } from '../system/gateway.js';
 import { startChromium } from './chromium.js';
-import { Site } from './site.js';
 
 export const chromium = await startChromium();
-/** Orders move there by themselves. */
-export const shop = await Site.start({ hasShop: true });
-/** Nothing is published there but what a test publishes. */
-export const quiet = await Site.start({ hasShop: false });
+const starting = [
+  ['--demo-port', '0'],
+  ['--demo-port', '0', '--no-shop'],
+].map((words) => Gateway.start(words));
+/** On the first orders move by themselves; on the second nothing is published but what a test publishes. */
+export const [shop, quiet] = await Promise.all(starting);
 
 after(async () => {
   await chromium.close();

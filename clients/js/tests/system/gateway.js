@@ -25,24 +25,29 @@ export class Gateway {
   /**
    * @param {import('node:child_process').ChildProcess} child
    * @param {string} folder
-   * @param {{ url: string, ca: string }} told what `up` said.
+   * @param {{ url: string, ca: string, page: string | null }} told what `up` said.
    * @param {Publisher} publisher
    */
-  constructor(child, folder, { url, ca }, publisher) {
+  constructor(child, folder, { url, ca, page }, publisher) {
     this.#child = child;
     this.#folder = folder;
     this.#ended = once(child, 'exit');
     this.url = url;
     /** File of the authority that signed its certificate. */
     this.ca = ca;
+    /** Where the demo page is; null without one. */
+    this.page = page;
     this.publisher = publisher;
   }
 
-  /** Start it. From then on this process trusts its certificate, also with the platform's WebSocket. */
-  static async start() {
+  /**
+   * Start it. From then on this process trusts its certificate, also with the platform's WebSocket.
+   * @param {string[]} [words] what `up` is told besides.
+   */
+  static async start(words = ['--no-shop', '--no-demo']) {
     const folder = await mkdtemp(join(tmpdir(), 'tidewire-js-'));
     const ports = ['--port', '0', '--nats-port', '0'];
-    const child = spawn(TIDEWIRE, ['up', '--json', '--no-shop', '--no-demo', ...ports, '--state-dir', folder], {
+    const child = spawn(TIDEWIRE, ['up', '--json', ...words, ...ports, '--state-dir', folder], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     process.on('exit', () => child.kill()); // also when the tests end before their time,
