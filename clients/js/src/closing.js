@@ -41,8 +41,8 @@ const BY_STATUS = {
  * @returns {Verdict}
  */
 export function verdictOfClose(code) {
-  if (code == null) return 'resume';
-  return BY_CODE[code] ?? (code >= 4500 && code <= 4999 ? 'refused' : 'resume');
+  const known = code ?? 0;
+  return BY_CODE[known] ?? (known >= 4500 && known <= 4999 ? 'refused' : 'resume');
 }
 
 /**

@@ -69,7 +69,6 @@ export class Core {
   #token;
   #reconnect;
   #isLoaded = false;
-  #isOpen = false;
   #silenceS = 25;
 
   /**
@@ -216,7 +215,7 @@ export class Core {
     if (this.state === 'closed' || !this.#token.answered(number)) return [];
     if (!this.#token.take(token, user)) return this.#stop('user_changed', null);
     if (this.state === 'connecting') return this.#loadOrOpen(now);
-    return this.#isOpen ? [{ kind: 'Send', frame: { type: 'refresh', id: this.#nextId(), token } }] : [];
+    return [{ kind: 'Send', frame: { type: 'refresh', id: this.#nextId(), token } }];
   }
 
   /**
@@ -231,7 +230,7 @@ export class Core {
     if (this.state === 'closed' || !this.#token.answered(number)) return [];
     if (final) return this.#stop('unauthorized', null);
     if (this.state === 'connecting') return this.#lost('backoff', null, now);
-    if (this.#isOpen) this.#token.askLater(now);
+    this.#token.askLater(now);
     return [];
   }
 
@@ -260,7 +259,6 @@ export class Core {
   opened(connection, now) {
     const { token } = this.#token;
     if (!this.#isCurrent(connection) || token === null) return [];
-    this.#isOpen = true;
     this.#timers.set('silence', now + CONNECT_WITHIN_S);
     const { session, client } = this.#settings;
     const resume = this.position;
@@ -290,7 +288,6 @@ export class Core {
    */
   broken(connection, now, { code = null, status } = {}) {
     if (!this.#isCurrent(connection)) return [];
-    this.#isOpen = false;
     return this.#lost(status == null ? verdictOfClose(code) : verdictOfStatus(status), code, now);
   }
 
@@ -440,7 +437,7 @@ export class Core {
       this.#token.accepted(); // to refresh; to unsubscribe it changes nothing
       return [];
     }
-    if (this.#isOpen) this.#token.askLater(now);
+    this.#token.askLater(now);
     return [{ kind: 'TellError', error }];
   }
 
@@ -501,7 +498,6 @@ export class Core {
     // Nothing of a connection survives it but the position, which is stored also without one, and the events in work.
     this.#timers.stopAll('ack');
     this.#timers.set('retry', now + this.#reconnect.delayS(verdict));
-    this.#isOpen = false;
     this.#token.stopAsking();
     this.#acks.endConnection();
     this.#interest.endConnection();
@@ -528,7 +524,6 @@ export class Core {
   /** @returns {Effect[]} */
   #end() {
     this.#timers.stopAll();
-    this.#isOpen = false;
     this.#token.stopAsking();
     return [{ kind: 'Drop', code: CLOSED_BY_CLIENT }, ...this.#enter('closed')];
   }

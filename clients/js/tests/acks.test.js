@@ -37,6 +37,17 @@ test('a session that the gateway forgot and began at the newest is told as a gap
   assert.deepEqual(bench.only('TellGap').gap, { after: 500, before: 801, reason: 'expired' });
 });
 
+test('a start beyond the position is no loss when the gateway resumed, nor one at it when it forgot', () => {
+  for (const more of [
+    { outcome: 'resumed', from: 800 },
+    { outcome: 'fresh', from: 500 },
+  ]) {
+    const bench = new Bench({ position: { stream: A, seq: 500 } }).getToken();
+    bench.open();
+    assert.ok(!bench.get(welcome(more)).has('TellGap'));
+  }
+});
+
 test('a stream replaced while connected forgets the position', () => {
   const bench = new Bench().live(event(20));
   const { epoch } = bench.core;
@@ -57,6 +68,19 @@ test('a gap that was announced and never came is asked for again', () => {
   fresh.get(welcome({ outcome: 'gap' })).cut();
   assert.equal('resume' in fresh.waitFor('Open').open(), false);
   assert.deepEqual(fresh.get(welcome({ outcome: 'fresh' })).only('Store'), store(A, 10));
+});
+
+test('what was in work survives a gap that was announced for the same stream and never came', () => {
+  const bench = new Bench({ position: { stream: A, seq: 10 } }).live(event(20)).cut().waitFor('Open');
+  const { epoch } = bench.core;
+  bench.open();
+  bench
+    .get(welcome({ outcome: 'gap', from: 15 }))
+    .cut()
+    .waitFor('Open');
+  assert.deepEqual(bench.open().resume, { stream: A, seq: 10 });
+  assert.deepEqual(bench.welcome(event(20)).delivered, []);
+  assert.equal(bench.core.epoch, epoch);
 });
 
 test('an ack of the old stream does not count for the same sequence of the new', () => {
@@ -110,7 +134,11 @@ test('acks are coalesced by time and by count, stored first', () => {
   assert.deepEqual(bench.process(11).out, []);
   assert.equal(bench.waitS, 0.25);
   assert.deepEqual(bench.wait().out, [store(A, 11), ack(11)]);
-  for (const seq of seqs(12, 60)) assert.deepEqual(bench.process(seq).out, []);
+  bench.get(event(11));
+  assert.equal(bench.waitS, 9.75, 'the calm: a repeat of what is acknowledged is not acknowledged again');
+  bench.process(12);
+  assert.equal(bench.waitS, 0.25);
+  for (const seq of seqs(13, 60)) assert.deepEqual(bench.process(seq).out, []);
   assert.deepEqual(bench.process(61).out, [store(A, 61), ack(61)]);
 });
 
@@ -160,6 +188,12 @@ test('without a connection the position is stored and nothing is sent', () => {
 test('what is processed is said before a goodbye is followed', () => {
   const bench = new Bench().live(event(20)).process(20).get(goodbye(4001));
   assert.deepEqual(bench.out.slice(0, 2), [store(A, 20), ack(20)]);
+});
+
+test('a welcome alone is acknowledged: the last ack of the connection before may have been lost', () => {
+  const bench = new Bench({ position: { stream: A, seq: 10 } }).getToken();
+  bench.open();
+  assert.deepEqual(bench.get(welcome()).wait().out, [ack(10)]);
 });
 
 test('live is acknowledged once everything before it is processed', () => {

@@ -81,6 +81,18 @@ test('steps of connecting do not hang', () => {
   assert.ok(bench.later(16).has('Drop'), 'the welcome did not come');
 });
 
+test('each step of connecting has its own time', () => {
+  const bench = new Bench();
+  bench.now += 14;
+  bench.do(bench.core.tokenFetched(1, 't1', 'u', bench.now));
+  bench.now += 14;
+  bench.do(bench.core.loaded(1, null, bench.now)).later(14);
+  bench.do(bench.core.opened(1, bench.now)).later(14);
+  bench.get({ type: 'ping' }).later(14);
+  assert.equal(bench.core.state, 'connecting');
+  assert.ok(bench.later(1).has('Drop'));
+});
+
 test('a first frame that is no welcome is a bug', () => {
   const bench = new Bench().getToken();
   bench.open();

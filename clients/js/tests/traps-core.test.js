@@ -291,13 +291,13 @@ test('trap 37: with timers once a minute a living link is kept, by what comes an
 test('trap 37: a timer that comes late does its work once', () => {
   const bench = new Bench().getToken();
   bench.open();
-  bench.get(welcome({ expires: UNIX_S + 40 }), live(10)).later(60);
+  bench.get(welcome({ expires: UNIX_S + 85 }), live(10)).later(60);
   assert.equal(bench.all('FetchToken').length, 1);
   assert.equal(bench.all('Probe').length, 2, 'one for each of the two timers of the link');
   assert.equal(bench.core.state, 'live');
   bench.get({ type: 'expiring', in: 10 });
   assert.deepEqual(bench.out, [], 'the asking goes on already');
-  bench.cut().later(60);
+  bench.cut().later(20);
   assert.deepEqual(bench.all('Open'), [{ kind: 'Open', connection: 2 }]);
   assert.ok(!bench.later(0).has('Open'));
 });
