@@ -82,6 +82,8 @@ export class Session {
   /** This tab's own inboxes, each with its patterns. @type {Map<number, string[]>} */
   #own = new Map();
   #isClosed = false;
+  /** The last that was told. @type {Welcome | null} */
+  #welcome = null;
   /** How far the wall clock is ahead of the monotonic one. */
   #ahead = 0;
 
@@ -278,8 +280,10 @@ export class Session {
   #tellState(state) {
     if (this.#standsBy && state !== 'closed') return; // the leader's counts
     const { welcome } = this.#core;
-    this.#tabs?.tell({ state, welcome });
-    if (state === 'replaying' && welcome) this.told.tell('welcome', welcome);
+    const isNew = welcome !== this.#welcome; // a session that fell behind replays again under the same one
+    this.#welcome = welcome;
+    this.#tabs?.tell(isNew ? { state, welcome } : { state });
+    if (isNew) this.told.tell('welcome', welcome);
     this.told.tell('state', state);
   }
 

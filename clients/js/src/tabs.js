@@ -295,7 +295,8 @@ export class Tabs {
       const gone = () => this.#dismiss(id); // its own lock is free: the tab has ended
       this.#platform.locks.request(this.#lockOf(id), { signal: watch.signal }, gone).catch(() => {});
       const { state, welcome, position } = this.#seat;
-      this.#post({ to: id, leads: true, state, welcome, position });
+      const live = state === 'live' ? position?.seq : undefined;
+      this.#post({ to: id, leads: true, state, welcome, position, live });
     }
     return follower;
   }
@@ -338,7 +339,7 @@ export class Tabs {
     if (from !== this.#leaderId || term !== this.term) return;
     if (welcome !== undefined) this.welcome = welcome;
     if (position !== undefined) this.position = position;
-    if (state === 'replaying' && welcome) told.tell('welcome', welcome);
+    if (welcome) told.tell('welcome', welcome);
     if (state) this.#enter(state);
     if (live !== undefined) told.tell('live', live);
     if (deliver) told.deliver(deliver, ticket, event);
