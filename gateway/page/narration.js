@@ -147,7 +147,7 @@ export class Narration {
   gap({ reason }) {
     const why = {
       expired: 'they are older than the stream keeps',
-      deleted: 'they were taken out of the stream',
+      deleted: 'they were taken out of the stream, or withheld because they were not sealed',
       stream_replaced: 'the stream was replaced by a new one',
     }[reason];
     return `Some updates are gone${why ? `: ${why}` : ''}. The gateway said so instead of hiding it.`;
