@@ -110,7 +110,7 @@ export class Session {
 
   /** @returns {Welcome | null} */
   get welcome() {
-    return this.#standsBy && this.#tabs ? this.#tabs.welcome : this.#core.welcome;
+    return (this.#standsBy ? null : this.#core.welcome) ?? this.#tabs?.welcome ?? null;
   }
 
   /** Whether this tab holds, or would hold, the connection. */

@@ -294,7 +294,8 @@ export class Tabs {
       this.#followers.set(id, follower);
       const gone = () => this.#dismiss(id); // its own lock is free: the tab has ended
       this.#platform.locks.request(this.#lockOf(id), { signal: watch.signal }, gone).catch(() => {});
-      const { state, welcome, position } = this.#seat;
+      const { state, position } = this.#seat;
+      const welcome = state === 'connecting' ? undefined : this.#seat.welcome; // else there will be another one
       const live = state === 'live' ? position?.seq : undefined;
       this.#post({ to: id, leads: true, state, welcome, position, live });
     }

@@ -169,6 +169,39 @@ test('when the leader closes, a tab that followed leads and resumes: nothing mis
   assert.deepEqual(browser.gateway.complaints, []);
 });
 
+test('while the leader stores its last position the session is not over for the other tabs', async (t) => {
+  const browser = new Browser(t);
+  const first = await browser.open();
+  const second = await browser.open();
+  const [seq] = await browser.publish('orders.c1');
+  browser.storage.hold();
+  const closing = first.client.close();
+  await browser.quiet();
+  assert.deepEqual([second.client.isLeader, second.client.state, browser.net.dialled], [false, 'live', 1]);
+  browser.storage.release();
+  await closing;
+  await browser.later(() => second.client.isLeader && second.client.state === 'live');
+  assert.deepEqual(browser.net.last?.sent[0].resume, { stream: 'EVENTS:1', seq });
+  assert.deepEqual(second.states, ['connecting', 'live', 'connecting', 'replaying', 'live']);
+});
+
+test('each welcome is told once in each tab, and the last one can be seen until there is another', async (t) => {
+  const browser = new Browser(t);
+  const [first, second, third] = [await browser.open(), await browser.open(), await browser.open()];
+  await first.client.close();
+  browser.net.fate = 'hang';
+  await browser.later(() => second.client.isLeader && browser.net.dialled === 2);
+  for (const { client, welcomes } of [second, third]) {
+    assert.deepEqual([client.state, welcomes.length, client.welcome?.outcome], ['connecting', 1, 'fresh']);
+    assert.equal(client.position?.stream, 'EVENTS:1');
+  }
+  browser.net.last?.open();
+  await browser.later(() => third.client.state === 'live');
+  for (const { client, welcomes } of [second, third]) {
+    assert.deepEqual([welcomes.length, client.welcome?.outcome], [2, 'resumed']);
+  }
+});
+
 test('events in hand and events that wait in a tab come once, though the new leader is sent them again', async (t) => {
   const browser = new Browser(t);
   const first = await browser.open();
@@ -371,6 +404,7 @@ test('a gap is told in every tab, and the position waits for all of them', async
 });
 
 test('a gap does not wait for a tab that closes', async (t) => {
+  t.mock.method(console, 'warn', () => {}); // nobody listens in the first tab
   const browser = new Browser(t);
   await browser.open();
   const second = await browser.open();
