@@ -135,6 +135,11 @@ test('a session that fell behind replays and says so', () => {
   );
 });
 
+test('a state is told when it changes, and not again', () => {
+  const bench = new Bench().live().get(live(11), event(12, 'orders.c42', { replay: false }), live(12));
+  assert.deepEqual([bench.all('TellLive').length, bench.all('TellState')], [2, []]);
+});
+
 test('closing stores and acknowledges, and nothing follows', () => {
   const bench = new Bench().live(event(20)).process(20);
   bench.do(bench.core.close());
