@@ -88,6 +88,15 @@ test('a token is renewed before its end by the clock', () => {
   assert.ok(bench.later(1.5).has('FetchToken'));
 });
 
+test('a token that the gateway asked for in time is not asked for again by the clock', () => {
+  const bench = new Bench().getToken();
+  bench.open();
+  bench.get(welcome({ expires: UNIX_S + 60 }), live(10)).later(20);
+  bench.do(bench.core.tokenFetched(asked(bench.get(expiring(40))), 't2', 'u', bench.now));
+  bench.get({ type: 'reply', id: '1', data: {} });
+  assert.ok(!bench.later(15).has('FetchToken'));
+});
+
 test('a wrong clock does not ask for tokens in a loop', () => {
   const bench = new Bench().getToken();
   bench.open();
