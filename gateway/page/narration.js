@@ -94,9 +94,10 @@ export class Narration {
       return null;
     }
     if (state !== 'live') this.#since = null;
+    const isKill = this.#killed !== null && nowS - this.#killed < UNNOTICED_S * 4;
+    if (state === 'waiting' && isKill) this.#cause = 'kill'; // also of a line that was not live yet
     if (!this.#isLive || (state !== 'waiting' && state !== 'connecting')) return null;
     this.#isLive = false;
-    const isKill = this.#killed !== null && nowS - this.#killed < UNNOTICED_S * 4;
     this.#cause = isKill ? 'kill' : 'break';
     return isKill
       ? 'The gateway died and took the line with it. The shop goes on; every update is kept.'
