@@ -31,7 +31,7 @@ for (const [size, viewport] of Object.entries(SIZES)) {
       const tab = await device.open();
       const take = async (name, fullPage = false) => {
         const path = `${FOLDER}${size}-${colorScheme}-${name}.png`;
-        await tab.page.screenshot({ path, fullPage });
+        await tab.page.screenshot({ path, fullPage, animations: 'disabled' });
         assert.ok((await stat(path)).size > 10_000);
       };
       await tab.press('rush');
