@@ -336,8 +336,7 @@ export class Client {
     if (!listeners?.size) console.warn(`tidewire: events are lost (${gap.reason}), and nothing listens for gap`);
     return Promise.all([...(listeners ?? [])].map(async (listener) => listener(gap))).catch((cause) => {
       this.#fail(new HandlerFailed('a listener of gap failed', null, { cause }));
-      void this.#session.close();
-      return new Promise(() => {}); // never handled
+      void this.#session.close(); // so that the gap stays before the position
     });
   }
 

@@ -7,10 +7,12 @@ import { Worker } from 'node:worker_threads';
 import '../src/tabs.js'; // else loaded on need, which takes its time
 import { collect, take } from './fakes/bench.js';
 import { Browser } from './fakes/browser.js';
-import { token } from './fakes/frames.js';
+import { token, URL } from './fakes/frames.js';
 import { until } from './fakes/settle.js';
 
 const same = 'orders.c1 orders.c2 orders.c1 orders.c3'.split(' ');
+
+const TAB = new globalThis.URL('./fakes/tab-worker.js', import.meta.url);
 
 /** End a thread as a crash does. Node looks at who waits for its locks when the next request comes, browsers at once. */
 async function crash(worker) {
@@ -301,6 +303,47 @@ test('a new leader waits 2 s for the patterns of a tab that does not answer, and
   leave();
 });
 
+test('a tab whose patterns a new leader knows already is not waited for', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] }); // nothing is waited for in vain
+  const browser = new Browser(t);
+  const first = await browser.open();
+  let look = () => {};
+  const isTime = new Promise((resolve) => {
+    look = () => resolve(undefined);
+  });
+  const locks = {
+    request: navigator.locks.request.bind(navigator.locks),
+    query: () => isTime.then(() => navigator.locks.query()),
+  };
+  const second = await browser.open('orders.>', { platform: { locks, BroadcastChannel } });
+  const third = await browser.open('stock.>');
+  await first.client.close();
+  await until(() => second.client.isLeader || second.client.state === 'connecting');
+  await browser.quiet(); // the third has heard who leads, and has told its patterns
+  look();
+  await until(() => browser.net.dialled === 2);
+  await browser.quiet();
+  const [seq] = await browser.publish('stock.s1');
+  assert.deepEqual(third.seen.slice(), [seq]);
+});
+
+test('what an older leader still says is not heard', async (t) => {
+  const browser = new Browser(t);
+  await browser.open();
+  const second = await browser.open();
+  const older = new BroadcastChannel(`tidewire ${JSON.stringify([URL, 'shop anna', browser.session])}`);
+  t.after(() => older.close());
+  const late = { from: 'older', term: 1 };
+  const event = { type: 'event', seq: 9, subject: 'orders.c1', time: '', data: 1, data_b64: null };
+  older.postMessage({ ...late, state: 'waiting', position: { stream: 'EVENTS:0', seq: 3 } });
+  older.postMessage({ ...late, deliver: [1], ticket: { term: 1, epoch: 1, stream: 'EVENTS:1' }, event });
+  older.postMessage({ ...late, stop: { kind: 'taken_over', code: 4509 } });
+  older.postMessage({ ...late, leads: true });
+  await browser.quiet();
+  const sequences = await browser.publish('orders.c1');
+  assert.deepEqual([second.seen.slice(), second.client.state, second.client.position?.seq], [sequences, 'live', 0]);
+});
+
 test('another session name or another user shares nothing', async (t) => {
   const browser = new Browser(t);
   const anna = await browser.open();
@@ -551,7 +594,7 @@ test('tabs that close leave no lock', async (t) => {
 test('a leader that crashes is followed by the next tab, which resumes: nothing missing, nothing twice', async (t) => {
   const browser = new Browser(t);
   const heard = [];
-  const worker = new Worker(new URL('./fakes/tab-worker.js', import.meta.url), {
+  const worker = new Worker(TAB, {
     workerData: { session: browser.session },
   });
   t.after(() => worker.terminate());
@@ -583,7 +626,7 @@ test('a leader that crashes is followed by the next tab, which resumes: nothing 
 test('a tab that follows and crashes is given up', async (t) => {
   const browser = new Browser(t);
   const first = await browser.open();
-  const worker = new Worker(new URL('./fakes/tab-worker.js', import.meta.url), {
+  const worker = new Worker(TAB, {
     workerData: { session: browser.session, patterns: ['stock.>'] },
   });
   t.after(() => worker.terminate());
