@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { Bench, collect } from './fakes/bench.js';
+import { drawing } from './fakes/drawing.js';
 import { token } from './fakes/frames.js';
 import { Gateway } from './fakes/gateway.js';
 import { Net } from './fakes/net.js';
@@ -11,17 +12,6 @@ import { settle } from './fakes/settle.js';
 
 const STEPS = 600;
 const CODES = [1000, 1001, 1006, 1011, 4001, 4002, 4003, 4004, 4005, 4006, 4429];
-
-/** Numbers from 0 to below 1, the same for the same seed (mulberry32). */
-function drawing(seed) {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 for (const seed of [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]) {
   test(`trap 25: never two sockets, never two timers, nothing missing and nothing twice (seed ${seed})`, async (t) => {
