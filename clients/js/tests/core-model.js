@@ -8,7 +8,10 @@ export class Gateway {
   /** Everything that was published since the stream's birth; `oldest` is the first that it still keeps. */
   log = [];
   oldest = 1;
-  /** { cursor, patterns: Map of pattern to its position }, or null: it knows of none. */
+  /**
+   * { stream, cursor, untold, patterns: Map of pattern to its position }, or null: it knows of none. `untold`: a gap
+   * that the client may not have heard of; told again until something behind it is acknowledged.
+   */
   session = null;
   /** { out, window, sent, next, isLive } from its `connect` on, or null. `out`: frames on their way. */
   connection = null;
@@ -46,6 +49,7 @@ export class Gateway {
         return this.#connect(frame);
       case 'ack':
         session.cursor = Math.max(session.cursor, frame.seq);
+        if (session.untold && frame.seq >= session.untold.before - 1) session.untold = null;
         connection.sent = connection.sent.filter((seq) => seq > frame.seq);
         return this.#pump();
       case 'subscribe':
@@ -67,19 +71,22 @@ export class Gateway {
       ? resume.stream !== this.stream || resume.seq > this.head
       : this.session && this.session.stream !== this.stream;
     const isFresh = !isOther && !resume && !this.session;
-    let from = isOther ? 0 : (resume?.seq ?? this.session?.cursor ?? this.head);
-    let gap = isOther ? { after: 0, before: this.oldest, reason: 'stream_replaced' } : null;
-    if (from < this.oldest - 1) {
-      gap ??= { after: from, before: this.oldest, reason: 'expired' };
-      from = this.oldest - 1;
+    const start = isOther ? 0 : (resume?.seq ?? this.session?.cursor ?? this.head);
+    const { untold = null } = this.session ?? {};
+    const isKnown = untold && resume && untold.before > 1 && resume.seq >= untold.before - 1;
+    let gap = isOther ? { after: 0, before: this.oldest, reason: 'stream_replaced' } : isKnown ? null : untold;
+    if (start < this.oldest - 1) {
+      gap = { reason: 'expired', ...gap, after: Math.min(start, gap?.after ?? start), before: this.oldest };
     }
+    const from = gap ? Math.max(start, gap.before - 1) : start;
     const had = isOther ? null : this.session?.patterns;
-    const start = isOther ? 0 : this.session ? this.head : from;
+    const since = isOther ? 0 : this.session ? this.head : from;
     const wanted = subscribe.filter((pattern) => pattern !== SECRET);
     this.session = {
       stream: this.stream,
-      cursor: from,
-      patterns: new Map(wanted.map((pattern) => [pattern, had?.get(pattern) ?? start])),
+      cursor: isOther ? 0 : (this.session?.cursor ?? start), // a gap moves no position
+      untold: gap,
+      patterns: new Map(wanted.map((pattern) => [pattern, had?.get(pattern) ?? since])),
     };
     const denied = subscribe.filter((pattern) => pattern === SECRET);
     const outcome = isFresh ? 'fresh' : gap ? 'gap' : 'resumed';
