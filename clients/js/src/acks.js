@@ -58,6 +58,15 @@ export class Acks {
     return { stream: this.#stream, seq: this.#ledger.processed };
   }
 
+  /**
+   * Up to where everything has come of a stream whose first gap is still open, and so has no position; else null.
+   *
+   * @returns {Position | null}
+   */
+  get #received() {
+    return this.#stream === null || !this.#ledger ? null : { stream: this.#stream, seq: this.#ledger.received };
+  }
+
   // --- what the gateway brings ---
 
   /**
@@ -74,7 +83,7 @@ export class Acks {
     this.#acked = 0;
     this.#ackLimit = frame.from;
     this.#isHeld = frame.outcome === 'gap';
-    const lost = untoldGap(before, frame);
+    const lost = untoldGap(before ?? this.#received, frame);
     if (this.#stream !== frame.stream || !this.#ledger) {
       this.#restart(frame.stream, frame.from, this.#isHeld || lost !== null);
     }

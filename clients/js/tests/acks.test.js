@@ -37,6 +37,24 @@ test('a session that the gateway forgot and began at the newest is told as a gap
   assert.deepEqual(bench.only('TellGap').gap, { after: 500, before: 801, reason: 'expired' });
 });
 
+test('what a gateway that forgot the session leaves out is told also while the gap of a new stream is open', () => {
+  for (const [stream, lost] of [
+    [B, { after: 4, before: 51, reason: 'expired' }],
+    ['EVENTS:3', { after: 4, before: 51, reason: 'stream_replaced' }],
+  ]) {
+    const bench = new Bench({ position: { stream: A, seq: 500 } }).getToken();
+    bench.open();
+    bench.get(welcome({ stream: B, outcome: 'gap', from: 3 }), gap(0, 4, 'stream_replaced'), event(4), live(4));
+    bench.process(4).cut().waitFor('Open');
+    assert.equal('resume' in bench.open(), false);
+    bench.get(welcome({ stream, outcome: 'fresh', from: 50 }), live(50));
+    assert.deepEqual(bench.only('TellGap').gap, lost);
+    bench.do(bench.core.gapHandled(1, bench.now));
+    assert.notEqual(bench.core.position?.seq, 50);
+    assert.deepEqual(bench.do(bench.core.gapHandled(2, bench.now)).only('Store'), store(stream, 50));
+  }
+});
+
 test('a start beyond the position is no loss when the gateway resumed, nor one at it when it forgot', () => {
   for (const more of [
     { outcome: 'resumed', from: 800 },

@@ -48,7 +48,7 @@ class World {
   #told = []; // all gaps told: { stream, after, before }
   #stored = new Map(); // of each stream, the sequence stored last
   #kept = null; // what the storage holds
-  #mostInGap = 0;
+  #topAtGap = 0;
   #last = null; // { epoch, seq }: the position after the last step
   #first = null; // { stream, seq }: where this client began on the current stream
   #done = new Set(); // what inbox 1 has processed, as stream and sequence
@@ -94,7 +94,7 @@ class World {
     else if (draw < 95) this.#upTo(4) || this.#misread();
     else if (draw < 96) gateway.connection?.out.push({ type: 'expiring', in: 60 }, { type: 'ping' });
     else if (draw < 97) gateway.expire(this.#upTo(8));
-    else if (draw < 98) this.#upTo(3) || this.#replace();
+    else if (draw < 98) this.#upset(this.#upTo(6));
     else if (draw < 99) gateway.refuses = !this.#upTo(3);
     else if (!this.#upTo(12)) this.#end();
   }
@@ -130,7 +130,7 @@ class World {
   }
 
   /** What a frame that arrives lets the client know. */
-  #sent({ type, seq, from, stream, outcome, before }) {
+  #sent({ type, seq, from, stream, outcome }) {
     const { stream: current } = this.gateway;
     const top = this.#tops.get(current) ?? 0;
     if (type === 'event' || type === 'live') {
@@ -138,11 +138,14 @@ class World {
       this.#tops.set(current, Math.max(top, seq));
     }
     // What has arrived before the gap was told is not lost, also where the gap covers it.
-    if (type === 'gap') this.#mostInGap = Math.max(top, before - 1);
+    if (type === 'welcome' || type === 'gap') this.#topAtGap = top;
     if (type !== 'welcome') return;
     this.#count(outcome);
     this.#socket.told = from;
-    if (this.core.position?.stream !== stream) this.#first = { stream, seq: from };
+    const { position, epoch } = this.core;
+    const isBehindGap = this.#gaps.some((gap) => gap.epoch === epoch); // then it has begun, and has no position
+    const begun = position?.stream ?? (isBehindGap ? this.#first.stream : null);
+    if (begun !== stream) this.#first = { stream, seq: from };
   }
 
   /** A program is done with one of the events that it has, not always the first. */
@@ -226,10 +229,14 @@ class World {
     if (this.#socket) this.perform(this.core.misread(this.#socket.number, this.now));
   }
 
-  #replace() {
+  /** The gateway comes back with another stream, or without its sessions. */
+  #upset(draw) {
+    // A client that has no position yet cannot tell a gateway that has forgotten it where it was.
+    if (draw > 2 || (draw === 2 && !this.core.position)) return;
     this.#lose(4006);
-    this.gateway.replace();
-    this.#count('replaced');
+    if (draw === 2) this.gateway.session = null;
+    else this.gateway.replace();
+    this.#count(draw === 2 ? 'forgotten' : 'replaced');
   }
 
   #end() {
@@ -326,7 +333,7 @@ class World {
   }
 
   TellGap({ number, gap }) {
-    this.#gaps.push({ number, epoch: this.core.epoch, most: this.#mostInGap });
+    this.#gaps.push({ number, epoch: this.core.epoch, most: Math.max(this.#topAtGap, gap.before - 1) });
     this.#told.push({ stream: this.core.welcome.stream, after: gap.after, before: gap.before });
     this.#count(gap.reason);
   }
@@ -446,7 +453,14 @@ test('whatever comes in whatever order: one chain, one connection, no loss, no r
     stream_replaced: 0.5,
     probe: 4,
   };
-  Object.assign(floors, { stale: 7, denied: 1, settled: 0.5, 'stop unauthorized': 0.03, 'stop protocol': 0.03 });
+  Object.assign(floors, {
+    stale: 7,
+    denied: 1,
+    settled: 0.5,
+    forgotten: 0.2,
+    'stop unauthorized': 0.03,
+    'stop protocol': 0.03,
+  });
   for (const [what, floor] of Object.entries(floors)) {
     assert.ok(reached.get(what) >= floor * SEEDS, `${what}: only ${reached.get(what)} in ${SEEDS} runs`);
   }
