@@ -79,7 +79,7 @@ export class Client {
   /** @type {Map<number, Inbox>} */
   #inboxes = new Map();
   #numbers = 0;
-  /** @type {{ [name: string]: Set<(value: any) => unknown> }} */
+  /** @type {Record<keyof Listeners, Set<(value: any) => unknown>>} */
   #listeners = {
     event: new Set(),
     live: new Set(),
@@ -309,7 +309,7 @@ export class Client {
   async #pump(inbox) {
     this.#pumped.add(inbox);
     const { event: listeners } = this.#listeners;
-    const isOurs = () => listeners?.size && inbox.subscription && !inbox.subscription.isIterated;
+    const isOurs = () => listeners.size && inbox.subscription && !inbox.subscription.isIterated;
     try {
       while (isOurs()) {
         await inbox.ready(inbox.subscription);
@@ -317,7 +317,7 @@ export class Client {
         if (!isOurs() || !subscription) break;
         const event = await subscription.take().catch(() => null); // what ended it is told to error listeners
         if (!event) break;
-        await Promise.all([...(listeners ?? [])].map(async (listener) => listener(event)));
+        await Promise.all([...listeners].map(async (listener) => listener(event)));
         if (subscription.ack === 'auto') void event.ack();
       }
     } catch (cause) {
@@ -333,16 +333,16 @@ export class Client {
   /** @param {Gap} gap */
   #gap(gap) {
     const { gap: listeners } = this.#listeners;
-    if (!listeners?.size) console.warn(`tidewire: events are lost (${gap.reason}), and nothing listens for gap`);
-    return Promise.all([...(listeners ?? [])].map(async (listener) => listener(gap))).catch((cause) => {
+    if (!listeners.size) console.warn(`tidewire: events are lost (${gap.reason}), and nothing listens for gap`);
+    return Promise.all([...listeners].map(async (listener) => listener(gap))).catch((cause) => {
       this.#fail(new HandlerFailed('a listener of gap failed', null, { cause }));
       void this.#session.close(); // so that the gap stays before the position
     });
   }
 
-  /** @param {string} name @param {any} value */
+  /** @param {keyof Listeners} name @param {any} value */
   #tell(name, value) {
-    const listeners = [...(this.#listeners[name] ?? [])];
+    const listeners = [...this.#listeners[name]];
     if (name === 'error' && !listeners.length) console.warn(`tidewire: ${value}`);
     for (const listener of listeners) {
       // each on its own: one that throws is the program's bug and keeps none from hearing

@@ -6,7 +6,8 @@
  */
 import { Connection } from './connection.js';
 import { Core } from './core.js';
-import { GatewayError, StateUnavailable, stopped, TokenUnavailable, Unauthorized, Unreachable } from './errors.js';
+import { GatewayError, stopped, TokenUnavailable, Unauthorized, Unreachable } from './errors.js';
+import { guarded } from './storage.js';
 import { userOf } from './user.js';
 
 /** @typedef {import('./connection.js').Codec} Codec */
@@ -93,7 +94,7 @@ export class Session {
     /** Who takes the events: the client. */
     this.told = told;
     this.#clock = options.clock;
-    this.#ahead = this.#clock.unixS() - this.#clock.nowS();
+    this.#hasSlept(); // notes how the clocks are to each other
     const { session, window, backoff, renewable } = options;
     this.#core = new Core({ session, window, backoff, renewable, client: 'tidewire-client-js' }, options.random);
   }
@@ -390,12 +391,13 @@ export class Session {
   /** @param {number} connection @param {string} user */
   async #load(connection, user) {
     const { url, session, storage } = this.#options;
-    this.#scope = { url, user, session };
+    const scope = { url, user, session };
+    this.#scope = scope;
     let position = null;
     try {
-      position = await storage.load(this.#scope);
-    } catch (cause) {
-      this.#report(stateError(cause));
+      position = await guarded(() => storage.load(scope));
+    } catch (error) {
+      this.#report(/** @type {ClientError} */ (error));
     }
     this.#perform(this.#core.loaded(connection, position, this.#clock.nowS()));
   }
@@ -404,13 +406,8 @@ export class Session {
   #store(position) {
     const scope = /** @type {Scope} */ (this.#scope); // a position is loaded before one is stored
     this.#stored = this.#stored
-      .then(() => this.#options.storage.save(scope, position))
-      .catch((cause) => this.#report(stateError(cause)));
+      .then(() => guarded(() => this.#options.storage.save(scope, position)))
+      .catch((error) => this.#report(error));
     this.#tabs?.tell({ position });
   }
-}
-
-/** @param {unknown} cause @returns {ClientError} */
-function stateError(cause) {
-  return cause instanceof StateUnavailable ? cause : new StateUnavailable('the storage failed', { cause });
 }

@@ -195,14 +195,16 @@ function positionOf(value) {
 }
 
 /**
+ * Do `work`; whatever it fails with, it is rejected with StateUnavailable.
  * @template T
  * @param {() => Promise<T>} work
  * @returns {Promise<T>}
  */
-async function guarded(work) {
+export async function guarded(work) {
   try {
     return await work();
   } catch (cause) {
+    if (cause instanceof StateUnavailable) throw cause;
     throw new StateUnavailable('the position could not be read or stored', { cause });
   }
 }
@@ -215,7 +217,7 @@ async function guarded(work) {
  */
 function within(seconds, work) {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new StateUnavailable('the storage does not answer')), seconds * 1000);
+    const timer = setTimeout(reject, seconds * 1000);
     work.then(resolve, reject).finally(() => clearTimeout(timer));
   });
 }

@@ -29,6 +29,8 @@ export class Inbox {
   /** @type {Map<number, Entry>} */
   #known = new Map();
   #stream = '';
+  /** The highest sequence of this stream that it had. */
+  #newest = 0;
   /** Who waits for an event. @type {(() => void)[]} */
   #waiters = [];
   #ended = false;
@@ -51,19 +53,22 @@ export class Inbox {
    * Add an event at the end.
    * @param {Ticket} ticket
    * @param {EventFrame} event
-   * @returns {boolean} false when it was processed before: it is to be said again.
+   * @returns {boolean} false when there is nothing to do: that it is processed is to be said again.
    */
   put(ticket, event) {
     if (this.#ended) return true;
     if (ticket.stream !== this.#stream) {
       this.#stream = ticket.stream;
       this.#known.clear();
+      this.#newest = 0;
     }
     const known = this.#known.get(event.seq);
     if (known) {
       known.ticket = ticket;
       return !known.isDone;
     }
+    if (event.seq < this.#newest) return false; // from before it was there
+    this.#newest = event.seq;
     const entry = { event, ticket, isDone: false };
     this.#known.set(event.seq, entry);
     if (this.#known.size > this.#knownMost) this.#known.delete(/** @type {number} */ (this.#known.keys().next().value));

@@ -7,6 +7,7 @@ import '../src/tabs.js'; // else loaded on need, which takes its time
 import { matches } from '../src/patterns.js';
 import { Browser } from './fakes/browser.js';
 import { drawing } from './fakes/drawing.js';
+import { until } from './fakes/settle.js';
 
 const STEPS = 150;
 const TABS = 4;
@@ -14,7 +15,22 @@ const SUBJECTS = ['orders.c1', 'orders.c2', 'stock.s1', 'carts.k1'];
 const PATTERNS = ['orders.>', 'stock.>', ['orders.c1', 'carts.*'], 'orders.c2'];
 const CODES = [1001, 1006, 4001, 4003, 4004, 4006];
 
-for (const seed of [1, 2, 3, 4, 5, 6]) {
+/** A promise and what resolves it. */
+function door() {
+  let open = () => {};
+  const opened = new Promise((resolve) => {
+    open = () => resolve(undefined);
+  });
+  return { opened, open };
+}
+
+/** A slow tab is slow no more. */
+function go(tab) {
+  tab.waits?.open();
+  tab.waits = null;
+}
+
+for (let seed = 1; seed <= 20; seed++) {
   test(`tabs that come and go: one socket, nothing missing, nothing twice (seed ${seed})`, async (t) => {
     const draw = drawing(seed);
     const any = (list) => list[Math.floor(draw() * list.length)];
@@ -33,8 +49,17 @@ for (const seed of [1, 2, 3, 4, 5, 6]) {
     const open = async () => {
       if (tabs.length) await heal(); // a new pattern begins with what follows
       const patterns = any(PATTERNS);
-      const tab = await browser.open(patterns, { random: draw });
-      tabs.push(Object.assign(tab, { patterns: [patterns].flat(), since: gateway.lastSeq }));
+      const tab = Object.assign(browser.tab({ random: draw }), { seen: [], waits: null, patterns: [patterns].flat() });
+      const events = tab.client.subscribe(patterns);
+      void (async () => {
+        for await (const { seq } of events) {
+          tab.seen.push(seq);
+          await tab.waits?.opened; // slow: its event is in hand, and others wait
+        }
+      })();
+      await until(() => tab.client.welcome !== null, 'a tab knows the welcome');
+      await browser.quiet();
+      tabs.push(Object.assign(tab, { since: gateway.lastSeq }));
     };
     const due = ({ patterns, since }) =>
       gateway.log
@@ -56,6 +81,10 @@ for (const seed of [1, 2, 3, 4, 5, 6]) {
       slowStorage: () => storage.hold(),
       storage: () => storage.release(),
       wake: () => any(tabs).page.show(),
+      slowTab: () => {
+        any(tabs).waits ??= door();
+      },
+      quickTab: () => go(any(tabs)),
       hide: () => any(tabs).page.hide(),
       wait: () => clock.advance(any([0.1, 0.3, 2, 40])),
       quiet: () => browser.quiet(),
@@ -70,6 +99,7 @@ for (const seed of [1, 2, 3, 4, 5, 6]) {
       for (const { client } of tabs) assert.equal(client.failure, null, `${place}: ${client.failure}`);
     }
     storage.release();
+    tabs.forEach(go);
     await heal();
     await browser.publish(...SUBJECTS);
     for (const tab of tabs) {

@@ -227,6 +227,26 @@ test('events in hand and events that wait in a tab come once, though the new lea
   await browser.later(() => browser.gateway.session.cursor === sequences.at(-1));
 });
 
+test('a tab that came later gets nothing from before it after what it had, though the new leader is sent that again', async (t) => {
+  const browser = new Browser(t);
+  const first = browser.tab();
+  const slow = first.client.subscribe('orders.>');
+  await until(() => first.client.welcome);
+  await browser.quiet();
+  const second = await browser.open('stock.>');
+  await browser.publish('orders.c1', 'orders.c2');
+  await take(slow, 1); // it holds the position of the session
+  const third = await browser.open('orders.>');
+  const [three] = await browser.publish('orders.c3');
+  assert.deepEqual(third.seen.slice(), [three]);
+  await first.client.close();
+  await browser.later(() => second.client.isLeader && second.client.state === 'live');
+  assert.ok(browser.net.last?.sent[0].resume.seq < browser.gateway.log[0].seq, 'all is sent again');
+  const [four] = await browser.publish('orders.c4');
+  assert.deepEqual(third.seen.slice(), [three, four]);
+  await browser.later(() => browser.gateway.session.cursor === four);
+});
+
 test('events that were not acknowledged by hand may be so after the leader has changed', async (t) => {
   const browser = new Browser(t);
   const first = await browser.open();
