@@ -72,7 +72,7 @@ export class Session {
   /** @type {Scope | null} */
   #scope = null;
   /** @type {unknown} */
-  #timer = null;
+  #timer;
   /** The last write of a position, and all before it. @type {Promise<void>} */
   #stored = Promise.resolve();
   #standsBy = false;
@@ -201,9 +201,8 @@ export class Session {
       case 'Deliver': {
         const stream = this.#core.welcome?.stream ?? '';
         const ticket = { term: this.#term, epoch: effect.epoch, stream };
-        const own = effect.inboxes.filter((inbox) => inbox > 0);
-        if (own.length < effect.inboxes.length) this.#tabs?.deliver(effect.inboxes, ticket, effect.event);
-        if (own.length) this.told.deliver(own, ticket, effect.event);
+        this.#tabs?.deliver(effect.inboxes, ticket, effect.event); // each takes what is for its inboxes
+        this.told.deliver(effect.inboxes, ticket, effect.event);
         break;
       }
       case 'Send':
@@ -255,8 +254,7 @@ export class Session {
 
   /** One timer, for the earliest of all that the core waits for. */
   #arm() {
-    if (this.#timer !== null) this.#clock.clearTimeout(this.#timer);
-    this.#timer = null;
+    this.#clock.clearTimeout(this.#timer);
     const { due } = this.#core;
     if (this.#standsBy || this.#isClosed || due === Number.POSITIVE_INFINITY) return;
     const delayS = Math.min(Math.max(0, due - this.#clock.nowS()), LOOK_EVERY_S);
@@ -264,7 +262,6 @@ export class Session {
   }
 
   #tick() {
-    this.#timer = null;
     if (this.#hasSlept()) this.#perform(this.#core.wake(this.#clock.nowS()));
     this.#perform(this.#core.tick(this.#clock.nowS()));
   }

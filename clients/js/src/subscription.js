@@ -31,7 +31,7 @@ export class Inbox {
   #stream = '';
   /** The highest sequence of this stream that it had. */
   #newest = 0;
-  /** Who waits for an event. @type {(() => void)[]} */
+  /** Who waits for an event. @type {((_: unknown) => void)[]} */
   #waiters = [];
   #ended = false;
   /** @type {Error | null} */
@@ -100,15 +100,13 @@ export class Inbox {
   }
 
   #wake() {
-    for (const wake of this.#waiters.splice(0)) wake();
+    for (const wake of this.#waiters.splice(0)) wake(null);
   }
 
   /** Wait until `take` need not wait. @param {Subscription | null} taker */
   async ready(taker) {
     while (!this.#waiting.length && !this.#ended && this.subscription === taker) {
-      await new Promise((resolve) => {
-        this.#waiters.push(() => resolve(undefined));
-      });
+      await new Promise((resolve) => this.#waiters.push(resolve));
     }
   }
 
