@@ -1,5 +1,7 @@
 /** A browser with several tabs: real locks and channels, one storage, one gateway. */
 
+import { Worker } from 'node:worker_threads';
+
 import { Bench, collect } from './bench.js';
 import { FakeClock } from './clock.js';
 import { Gateway } from './gateway.js';
@@ -62,4 +64,17 @@ export class Browser {
     await this.quiet();
     return sequences;
   }
+}
+
+/** Start a tab in a thread of its own, which can crash. @param {{ session: string, patterns?: string[] }} workerData */
+export function startTab(t, workerData) {
+  const worker = new Worker(new URL('./tab-worker.js', import.meta.url), { workerData });
+  t.after(() => worker.terminate());
+  return worker;
+}
+
+/** End a thread as a crash does. Node looks at who waits for its locks when the next request comes, browsers at once. */
+export async function crash(worker) {
+  await worker.terminate();
+  await navigator.locks.request('of nobody', () => {});
 }
