@@ -48,8 +48,12 @@ def test_all_but_one_can_be_stopped() -> None:
 
 def test_a_timer_can_be_hastened_and_not_put_off() -> None:
     timers = Timers()
-    timers.hasten("silence", 5.0)
-    timers.hasten("silence", 7.0)
+    timers.hasten("silence", 1.0, 4.0)
+    timers.hasten("silence", 1.0, 6.0)
     assert timers.due == 5.0
-    timers.hasten("silence", 3.0)
+    timers.hasten("silence", 1.0, 2.0)
     assert timers.due == 3.0
+    assert not timers.is_due("silence", 2.9)
+    assert timers.is_due("silence", 3.0)
+    timers.hasten("silence", 3.0, 4.0)
+    assert timers.due == 7.0, "what is past is not waited for any more"

@@ -67,6 +67,16 @@ export class Acks {
     return this.#stream === null || !this.#ledger ? null : { stream: this.#stream, seq: this.#ledger.received };
   }
 
+  /**
+   * Where to resume from: the position, or the stored one while there is none: then the gateway tells again what lies in
+   * between, also when it has forgotten the session.
+   *
+   * @returns {Position | null}
+   */
+  get resume() {
+    return this.position ?? this.#stored;
+  }
+
   // --- what the gateway brings ---
 
   /**

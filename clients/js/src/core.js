@@ -70,6 +70,7 @@ export class Core {
   #reconnect;
   #isLoaded = false;
   #silenceS = 25;
+  #isAsked = false; // the link was asked late, and has said nothing since
 
   /**
    * @param {Settings} settings
@@ -191,11 +192,13 @@ export class Core {
         this.#timers.stop('retry');
         return this.#begin(now);
       case 'connecting':
-        this.#timers.hasten('silence', now + DEAD_AFTER_S);
+        // a step that hung meanwhile is begun anew at once
+        if (this.#timers.isDue('silence', now)) return [...this.#lost('resume', null, now), ...this.wake(now)];
+        this.#timers.hasten('silence', now, DEAD_AFTER_S);
         return [];
       default:
         this.#timers.stop('probe');
-        this.#timers.hasten('silence', now + PROBE_WITHIN_S);
+        this.#timers.hasten('silence', now, PROBE_WITHIN_S);
         return [{ kind: 'Probe' }];
     }
   }
@@ -261,7 +264,7 @@ export class Core {
     if (!this.#isCurrent(connection) || token === null) return [];
     this.#timers.set('silence', now + CONNECT_WITHIN_S);
     const { session, client } = this.#settings;
-    const resume = this.position;
+    const { resume } = this.#acks;
     return [
       {
         kind: 'Send',
@@ -578,6 +581,7 @@ export class Core {
 
   /** @param {number} now */
   #hear(now) {
+    this.#isAsked = false;
     if (this.state === 'connecting') {
       this.#timers.set('silence', now + CONNECT_WITHIN_S);
       return;
@@ -606,8 +610,11 @@ export class Core {
       case 'probe':
         return [{ kind: 'Probe' }];
       case 'silence':
-        if (!isLate || this.state === 'connecting') return [...this.#acks.flush(), ...this.#lost('resume', null, now)];
-        // The machine slept: what has come meanwhile may not have been read yet. Ask before judging.
+        if (!isLate || this.#isAsked || this.state === 'connecting') {
+          return [...this.#acks.flush(), ...this.#lost('resume', null, now)];
+        }
+        // The machine slept: what has come meanwhile may not have been read yet. Ask before judging, once.
+        this.#isAsked = true;
         this.#timers.set('silence', now + PROBE_WITHIN_S);
         return [{ kind: 'Probe' }];
     }

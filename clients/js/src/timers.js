@@ -44,13 +44,25 @@ export class Timers {
   }
 
   /**
-   * Let a timer fall due at `at` at the latest; one that is due earlier keeps its time.
+   * Whether this timer has fallen due and was not taken yet.
    *
    * @param {Timer} timer
-   * @param {number} at
+   * @param {number} now
    */
-  hasten(timer, at) {
-    this.set(timer, Math.min(at, this.#due.get(timer) ?? at));
+  isDue(timer, now) {
+    return (this.#due.get(timer) ?? Number.POSITIVE_INFINITY) <= now;
+  }
+
+  /**
+   * Let a timer fall due in `withinS` at the latest. One that is due earlier keeps its time, unless it is past.
+   *
+   * @param {Timer} timer
+   * @param {number} now
+   * @param {number} withinS
+   */
+  hasten(timer, now, withinS) {
+    const at = now + withinS;
+    if (this.isDue(timer, now) || at < (this.#due.get(timer) ?? Number.POSITIVE_INFINITY)) this.set(timer, at);
   }
 
   /**

@@ -1,6 +1,5 @@
 /** Pure: whose token it is. Read, not verified: the gateway verifies, the client only tells users apart. */
 
-import { decodeBase64 } from './base64.js';
 import { isMap, isText } from './members.js';
 
 /**
@@ -13,11 +12,8 @@ export function userOf(token) {
   const [, body, signature, ...more] = token.split('.');
   if (!body || signature === undefined || more.length) return '';
   try {
-    const padded = body.replace(/-/g, '+').replace(/_/g, '/') + '='.repeat(-body.length & 3);
-    const bytes = decodeBase64(padded) ?? [];
-    // Percent-decoding reads UTF-8 also where there is no TextDecoder (React Native).
-    const text = decodeURIComponent(Array.from(bytes, (byte) => `%${(byte + 256).toString(16).slice(1)}`).join(''));
-    const claims = JSON.parse(text);
+    // Its UTF-8 is read as Latin-1: users are told apart by it, and nobody is shown it.
+    const claims = JSON.parse(atob(body.replace(/-/g, '+').replace(/_/g, '/')));
     const { iss = '', sub = '' } = claims;
     return isMap(claims) && isText(iss) && isText(sub) ? `${iss} ${sub}` : '';
   } catch {

@@ -291,7 +291,8 @@ class World {
   #connect(frame) {
     const { gateway } = this;
     assert.equal(gateway.connection, null, 'a second connect');
-    assert.deepEqual(frame.resume, this.core.position ?? undefined);
+    const [stream, seq] = [...this.#stored].at(-1) ?? [];
+    assert.deepEqual(frame.resume, this.core.position ?? (stream && { stream, seq }));
     const isRefused = gateway.refuses;
     gateway.refuses = false;
     if (isRefused) return this.#refusals.push(this.#socket.number);

@@ -47,12 +47,16 @@ test('a running timer keeps its time unless it is set', () => {
 test('a timer can be hastened and not be put off', () => {
   const timers = new Timers();
   timers.set('silence', 5);
-  timers.hasten('silence', 7);
+  timers.hasten('silence', 1, 6);
   assert.equal(timers.due, 5);
-  timers.hasten('silence', 3);
+  timers.hasten('silence', 1, 2);
   assert.equal(timers.due, 3);
-  timers.hasten('probe', 2);
+  timers.hasten('probe', 1, 1);
   assert.equal(timers.due, 2, 'one that did not run does now');
+  assert.ok(!timers.isDue('silence', 2.9) && timers.isDue('silence', 3));
+  timers.stop('probe');
+  timers.hasten('silence', 3, 4);
+  assert.equal(timers.due, 7, 'what is past is not waited for any more');
 });
 
 test('all but one can be stopped', () => {

@@ -44,6 +44,21 @@ class Acks:
             return None
         return Position(self._stream, self._ledger.processed)
 
+    @property
+    def resume(self) -> Position | None:
+        """Where to resume from: the position, or the stored one while there is none.
+
+        Then the gateway tells again what lies in between, also when it has forgotten the session.
+        """
+        return self.position or self._stored
+
+    @property
+    def _received(self) -> Position | None:
+        """Up to where everything has come of a stream whose first gap is still open, and so has no position."""
+        if self._stream is None or self._ledger is None:
+            return None
+        return Position(self._stream, self._ledger.received)
+
     # --- what the gateway brings ---
 
     def begin(self, frame: Welcome, now: float) -> list[Effect]:
@@ -53,7 +68,7 @@ class Acks:
         self._window = frame.window
         self._acked, self._ack_limit = 0, frame.after
         self._is_held = frame.outcome == "gap"
-        lost = _untold_gap(before, frame)
+        lost = _untold_gap(before or self._received, frame)
         if self._stream != frame.stream or self._ledger is None:
             self._restart(frame.stream, frame.after, is_lost=self._is_held or lost is not None)
         effects: list[Effect] = []

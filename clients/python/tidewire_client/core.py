@@ -101,6 +101,7 @@ class Core:
         self._is_loaded = False
         self._is_open = False
         self._silence_s = 25.0
+        self._is_asked = False  # the link was asked late, and has said nothing since
 
     @property
     def due(self) -> float:
@@ -163,12 +164,14 @@ class Core:
             case "waiting" if self._timers.is_set("retry") and not self._reconnect.is_wished:
                 self._timers.stop("retry")
                 return self._begin(now)
+            case "connecting" if self._timers.is_due("silence", now):  # a step that hung: begun anew at once
+                return self._lost(Verdict.RESUME, None, now) + self.wake(now)
             case "connecting":
-                self._timers.hasten("silence", now + DEAD_AFTER_S)
+                self._timers.hasten("silence", now, DEAD_AFTER_S)
                 return []
             case "replaying" | "live":
                 self._timers.stop("probe")
-                self._timers.hasten("silence", now + PROBE_WITHIN_S)
+                self._timers.hasten("silence", now, PROBE_WITHIN_S)
                 return [Probe()]
             case _:
                 return []
@@ -214,7 +217,7 @@ class Core:
             return []
         self._is_open = True
         self._timers.set("silence", now + CONNECT_WITHIN_S)
-        here = self.position
+        here = self._acks.resume
         return [
             Send(
                 Connect(
@@ -418,6 +421,7 @@ class Core:
     # --- time ---
 
     def _hear(self, now: float) -> None:
+        self._is_asked = False
         if self.state == "connecting":
             self._timers.set("silence", now + CONNECT_WITHIN_S)
             return
@@ -437,8 +441,9 @@ class Core:
                 return []
             case "probe":
                 return [Probe()]
-            case "silence" if late and self.state != "connecting":
-                # The machine slept: what has come meanwhile may not have been read yet. Ask before judging.
+            case "silence" if late and not self._is_asked and self.state != "connecting":
+                # The machine slept: what has come meanwhile may not have been read yet. Ask before judging, once.
+                self._is_asked = True
                 self._timers.set("silence", now + PROBE_WITHIN_S)
                 return [Probe()]
             case "silence":

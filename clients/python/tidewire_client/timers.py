@@ -30,9 +30,14 @@ class Timers:
         """Let a timer fall due at ``at``; one that runs keeps its time."""
         self._due.setdefault(timer, at)
 
-    def hasten(self, timer: Timer, at: float) -> None:
-        """Let a timer fall due at ``at`` at the latest; one that is due earlier keeps its time."""
-        self._due[timer] = min(at, self._due.get(timer, at))
+    def is_due(self, timer: Timer, now: float) -> bool:
+        """Whether this timer has fallen due and was not taken yet."""
+        return self._due.get(timer, math.inf) <= now
+
+    def hasten(self, timer: Timer, now: float, within_s: float) -> None:
+        """Let a timer fall due in ``within_s`` at the latest; one that is due earlier keeps its time, unless it is past."""
+        at = now + within_s
+        self._due[timer] = at if self.is_due(timer, now) else min(at, self._due.get(timer, at))
 
     def stop(self, timer: Timer) -> None:
         """Let a timer not fall due any more. One that does not run changes nothing."""
