@@ -35,7 +35,7 @@ class Timers:
         return self._due.get(timer, math.inf) <= now
 
     def hasten(self, timer: Timer, now: float, within_s: float) -> None:
-        """Let a timer fall due in ``within_s`` at the latest; one that is due earlier keeps its time, unless it is past."""
+        """Let a timer fall due in ``within_s`` at the latest; one that is due earlier, and not past, keeps its time."""
         at = now + within_s
         self._due[timer] = at if self.is_due(timer, now) else min(at, self._due.get(timer, at))
 
