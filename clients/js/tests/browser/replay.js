@@ -12,7 +12,7 @@ const upTo = (count) => Array.from({ length: count }, (_, n) => n + 1);
 
 /** Every event once and in order, in the page's book and in what the device keeps. @param {import('./tab.js').Tab} tab @param {number[]} seqs */
 async function hasAllOnce(tab, seqs) {
-  await until(async () => (await tab.ledger()).processed >= seqs.length, 60);
+  await tab.hasProcessed(seqs.length);
   await tab.isLive();
   assert.deepEqual(await tab.ledger(), { processed: seqs.length, repeats: 0, skips: 0, gaps: 0 });
   assert.deepEqual(await tab.keptLog(), { numbers: upTo(seqs.length), seqs });
@@ -51,25 +51,25 @@ test('25 updates in the tunnel are counted by the badge, and come in order on th
 
 test('a page that is reloaded twice in the midst of a replay goes on where it was', async (t) => {
   const device = await newDevice(t, quiet, { device: 'reload' });
-  const { tab, seqs } = await withWaiting(device, 600);
+  const { tab, seqs } = await withWaiting(device, 400);
   await tab.once(100, 'reload');
   let loaded = tab.page.waitForEvent('load');
   await tab.press('back');
   await loaded;
   loaded = tab.page.waitForEvent('load');
-  await tab.once(300, 'reload');
+  await tab.once(200, 'reload');
   await loaded;
   await hasAllOnce(tab, seqs);
   const pending = tab.received('welcome').map((welcome) => welcome.pending);
-  assert.ok(pending.length === 4 && pending[1] === 600 && pending[2] > pending[3] && pending[3] > 0, `${pending}`);
+  assert.ok(pending.length === 4 && pending[1] === 400 && pending[2] > pending[3] && pending[3] > 0, `${pending}`);
 });
 
 test('a tab that crashes in the midst of a replay has lost nothing, and a new one does nothing twice', async (t) => {
   const device = await newDevice(t, quiet, { device: 'crash' });
-  const { tab, seqs } = await withWaiting(device, 600);
+  const { tab, seqs } = await withWaiting(device, 400);
   const session = await device.context.newCDPSession(tab.page);
   await tab.press('back');
-  await until(async () => (await tab.ledger()).processed >= 100);
+  await tab.hasProcessed(100);
   const crashed = tab.page.waitForEvent('crash');
   session.send('Page.crash').catch(() => {}); // nobody is left to answer
   await crashed;
@@ -81,11 +81,11 @@ test('a tab that crashes in the midst of a replay has lost nothing, and a new on
 
 test('a gateway that is killed in the midst of a replay is followed by another, which goes on', async (t) => {
   const device = await newDevice(t, quiet, { device: 'kill', expected: CUT });
-  const { tab, seqs } = await withWaiting(device, 1200); // the window holds 1,000: the gateway has not sent all of it
-  await tab.once(100, 'kill');
+  const { tab, seqs } = await withWaiting(device, 1100); // the window holds 1,000: the gateway has not sent all of it
+  await tab.once(40, 'kill');
   await tab.press('back');
   await hasAllOnce(tab, seqs);
   const pending = tab.received('welcome').map((welcome) => welcome.pending);
-  assert.ok(pending.length === 3 && pending[1] === 1200 && pending[2] > 0, `${pending}`);
+  assert.ok(pending.length === 3 && pending[1] === 1100 && pending[2] > 0, `${pending}`);
   assert.deepEqual((await tab.states()).slice(-3), ['connecting', 'replaying', 'live']);
 });

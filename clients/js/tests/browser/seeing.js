@@ -9,6 +9,10 @@ import { newDevice } from './device.js';
 import { shop } from './running.js';
 
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const SIZES = [
+  { width: 1440, height: 900 },
+  { width: 390, height: 844 },
+];
 const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
 
 /** Runs in the page: what axe finds wrong. @param {string[]} rules */
@@ -68,34 +72,35 @@ function dimTexts() {
 async function withOrders(device) {
   const tab = await device.open();
   await tab.press('rush');
-  await until(async () => (await tab.ledger()).processed >= 25);
+  await tab.hasProcessed(25);
   return tab;
 }
 
 for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
   test(`nothing is wrong for those who see little or hear the page, live and in the tunnel (${colorScheme})`, async (t) => {
-    for (const [name, viewport] of Object.entries({
-      desktop: { width: 1440, height: 900 },
-      phone: { width: 390, height: 844 },
-    })) {
-      const browser = { colorScheme, viewport, bypassCSP: true }; // axe is brought in from outside
-      const device = await newDevice(t, shop, { device: `eyes-${name}`, browser });
-      const tab = await withOrders(device);
-      await tab.page.evaluate(axe);
-      for (const summary of await tab.page.$$('details:not([open]) summary')) await summary.click();
-      const isRight = async (when) => {
-        assert.deepEqual(await tab.page.evaluate(inspect, RULES), [], `${name}, ${when}`);
+    const browser = { colorScheme, bypassCSP: true }; // axe is brought in from outside
+    const device = await newDevice(t, shop, { device: 'eyes', browser });
+    const tab = await withOrders(device);
+    await tab.page.evaluate(axe);
+    for (const summary of await tab.page.$$('details:not([open]) summary')) await summary.click();
+    const isRight = async (when) => {
+      for (const size of SIZES) {
+        await tab.page.setViewportSize(size);
         const { dim, count } = await tab.page.evaluate(dimTexts);
-        assert.deepEqual(dim, [], `${name}, ${when}`);
+        assert.deepEqual(
+          [dim, await tab.page.evaluate(inspect, RULES)],
+          [[], []],
+          `${when}, ${size.width} pixels wide`,
+        );
         assert.ok(count > 50);
-      };
-      await isRight('live');
-      await tab.press('gateway-view');
-      await isRight('as the gateway sees it');
-      await tab.press('tunnel');
-      await tab.is('tunnel');
-      await isRight('in the tunnel');
-    }
+      }
+    };
+    await isRight('live');
+    await tab.press('gateway-view');
+    await isRight('as the gateway sees it');
+    await tab.press('tunnel');
+    await tab.is('tunnel');
+    await isRight('in the tunnel');
   });
 }
 
@@ -124,31 +129,29 @@ function focused() {
   };
 }
 
-for (const width of [320, 390, 768, 1440]) {
-  test(`everything fits ${width} pixels and can be reached by the keyboard`, async (t) => {
-    const device = await newDevice(t, shop, {
-      device: `width-${width}`,
-      browser: { viewport: { width, height: 800 } },
-    });
-    const tab = await withOrders(device);
-    assert.equal(await tab.page.evaluate(isTooWide), false);
+test('on every width everything fits and can be reached by the keyboard', async (t) => {
+  const device = await newDevice(t, shop, { device: 'widths' });
+  const tab = await withOrders(device);
+  for (const width of [320, 390, 768, 1440]) {
+    await tab.page.setViewportSize({ width, height: 800 });
+    assert.equal(await tab.page.evaluate(isTooWide), false, `${width}`);
     await tab.page.reload(); // the focus begins at the top
     await tab.isLive();
     const all = await tab.page.evaluate(controls);
     assert.ok(all.length > 10, `${all}`);
     for (const name of all) {
       await tab.page.keyboard.press('Tab');
-      assert.deepEqual(await tab.page.evaluate(focused), { name, isSeen: true, isOnScreen: true });
+      assert.deepEqual(await tab.page.evaluate(focused), { name, isSeen: true, isOnScreen: true }, `${width}`);
     }
     await tab.press('tunnel');
     await tab.is('tunnel');
     assert.equal((await tab.page.evaluate(focused)).name, 'back', 'the focus does not get lost with a hidden button');
-    assert.equal(await tab.page.evaluate(isTooWide), false);
+    assert.equal(await tab.page.evaluate(isTooWide), false, `${width}, in the tunnel`);
     await tab.page.keyboard.press('Enter');
     await tab.isLive();
     assert.equal((await tab.page.evaluate(focused)).name, 'tunnel');
-  });
-}
+  }
+});
 
 test('the page says its language, has one order of headings, and reads out what happens', async (t) => {
   const device = await newDevice(t, shop, { device: 'ears' });

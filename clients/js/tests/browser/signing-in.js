@@ -33,7 +33,7 @@ test('a visitor is signed in, live, and sees an order move and its address under
   const lock = card.locator('.lock .as-device');
   assert.equal(await lock.textContent(), 'opened on this device');
   assert.ok(await lock.locator('svg').isVisible());
-  await until(async () => (await tab.ledger()).processed > 25);
+  await tab.hasProcessed(26);
   const { repeats, skips } = await tab.ledger();
   assert.deepEqual([repeats, skips], [0, 0]);
 

@@ -121,6 +121,24 @@ export class Tab {
     return { processed: Number(processed), repeats: Number(repeats), skips: Number(skips), gaps: Number(gaps) };
   }
 
+  /** Wait, in the page itself, until so many events are processed. @param {number} count @param {number} [withinS] */
+  async hasProcessed(count, withinS = 60) {
+    await this.page.evaluate(
+      ([count, withinS]) =>
+        new Promise((resolve, reject) => {
+          const { dataset } = document.getElementById('ledger');
+          const look = () => Number(dataset.processed) >= count && resolve();
+          new MutationObserver(look).observe(document.getElementById('ledger'), {
+            attributeFilter: ['data-processed'],
+          });
+          look();
+          const late = () => reject(new Error(`${dataset.processed} of ${count} are processed after ${withinS} s`));
+          setTimeout(late, withinS * 1000);
+        }),
+      [count, withinS],
+    );
+  }
+
   /** The sequences that the log shows, in its order. @returns {Promise<number[]>} */
   log() {
     return this.page.$$eval('#log li', (lines) => lines.map(({ dataset }) => Number(dataset.seq)));
