@@ -10,7 +10,7 @@ export const CUT = /net::ERR_(CONNECTION_(REFUSED|RESET|CLOSED)|INTERNET_DISCONN
 /**
  * @typedef {object} DeviceOptions
  * @property {string} [customer]
- * @property {string} [device] name of the session.
+ * @property {string} device name of the session; a new one for each test, else it resumes where another was.
  * @property {Record<string, string>} [query] other parameters of the page.
  * @property {RegExp} [expected] complaints that belong to the test.
  * @property {import('playwright-core').BrowserContextOptions} [browser]
@@ -49,9 +49,9 @@ export class Device {
  * A new browser; the test fails if one of its tabs complains of anything but `expected`.
  * @param {import('node:test').TestContext} t
  * @param {import('../system/gateway.js').Gateway} site
- * @param {DeviceOptions} [options]
+ * @param {DeviceOptions} options
  */
-export async function newDevice(t, site, { customer = 'c42', device = 'phone', query, expected, browser } = {}) {
+export async function newDevice(t, site, { customer = 'c42', device, query, expected, browser }) {
   const context = await chromium.newContext({ ignoreHTTPSErrors: true, reducedMotion: 'reduce', ...browser });
   await context.addInitScript(watch);
   const address = `${site.page}?${new URLSearchParams({ customer, device, ...query })}`;

@@ -25,7 +25,7 @@ for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
   test(`the page is pictured: ${colorScheme}`, async (t) => {
     await mkdir(FOLDER, { recursive: true });
     const browser = { colorScheme, reducedMotion: /** @type {const} */ ('no-preference') };
-    const device = await newDevice(t, shop, { customer: CUSTOMERS[colorScheme], browser });
+    const device = await newDevice(t, shop, { customer: CUSTOMERS[colorScheme], device: 'pictures', browser });
     const tab = await device.open();
     for (const [size, viewport] of Object.entries(SIZES)) {
       await tab.page.setViewportSize(viewport);

@@ -79,7 +79,7 @@ async function withOrders(device) {
 for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
   test(`nothing is wrong for those who see little or hear the page, live and in the tunnel (${colorScheme})`, async (t) => {
     const browser = { colorScheme, bypassCSP: true }; // axe is brought in from outside
-    const device = await newDevice(t, shop, { device: 'eyes', browser });
+    const device = await newDevice(t, shop, { device: `eyes-${colorScheme}`, browser });
     const tab = await withOrders(device);
     await tab.page.evaluate(axe);
     for (const summary of await tab.page.$$('details:not([open]) summary')) await summary.click();

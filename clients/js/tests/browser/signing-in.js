@@ -17,7 +17,7 @@ function orders(tab) {
 }
 
 test('a visitor is signed in, live, and sees an order move and its address under an open lock; nobody in between does', async (t) => {
-  const device = await newDevice(t, shop);
+  const device = await newDevice(t, shop, { device: 'visitor' });
   const tab = await device.open();
   const before = await until(async () => {
     const seen = await orders(tab);
@@ -50,7 +50,7 @@ test('a visitor is signed in, live, and sees an order move and its address under
 });
 
 test('a device without keys shows the same orders with a shut lock, and what the gateway sees is shown on request', async (t) => {
-  const device = await newDevice(t, shop, { customer: 'c43', query: { keys: 'none' } });
+  const device = await newDevice(t, shop, { customer: 'c43', device: 'no-keys', query: { keys: 'none' } });
   const tab = await device.open();
   await tab.press('rush');
   const card = tab.page.locator('article.order[data-sealed="shut"]').first();
@@ -61,7 +61,7 @@ test('a device without keys shows the same orders with a shut lock, and what the
 });
 
 test('keys rest in IndexedDB and no program of the page can take them out', async (t) => {
-  const device = await newDevice(t, shop);
+  const device = await newDevice(t, shop, { device: 'keys' });
   const tab = await device.open();
   const tried = await tab.page.evaluate(async () => {
     const request = indexedDB.open('tidewire-keys');

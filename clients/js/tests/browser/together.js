@@ -47,7 +47,7 @@ async function listen(session) {
 }
 
 test('the tab that leads may be closed in the midst of a stream of events: the other has each of them once, in order', async (t) => {
-  const device = await newDevice(t, quiet, { expected: /404/ }); // a drawing alone has no icon
+  const device = await newDevice(t, quiet, { device: 'alone', expected: /404/ }); // a drawing alone has no icon
   const [first, second] = [await device.tab(), await device.tab()];
   const leads = [];
   for (const { page } of [first, second]) {
