@@ -9,8 +9,8 @@ import { build } from 'esbuild';
 
 /** Name of what is bundled: its most bytes, compressed, and its code. @type {Record<string, [number, string]>} */
 const ENTRIES = {
-  client: [12_000, "export * from './src/index.js'"],
-  'and tabs that share it': [14_000, "export * from './src/index.js'; export * from './src/tabs.js'"],
+  client: [12_288, "export * from './src/index.js'"],
+  'and tabs that share it': [14_336, "export * from './src/index.js'; export * from './src/tabs.js'"],
   'and sealed fields': [
     17_000,
     "export * from './src/index.js'; export * from './src/tabs.js'; export * from './src/keys.js'",

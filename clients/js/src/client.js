@@ -394,5 +394,7 @@ function tabPlatform(platform) {
   const locks = 'locks' in platform ? platform.locks : isPage ? globalThis.navigator?.locks : undefined;
   const Channel = 'BroadcastChannel' in platform ? platform.BroadcastChannel : globalThis.BroadcastChannel;
   if (!locks || !Channel) return null;
-  return { locks, BroadcastChannel: Channel, newId: () => crypto.randomUUID(), unixMs: Date.now };
+  const { clock = systemClock, page = globalThis } = platform;
+  const isSeen = () => page.document?.visibilityState !== 'hidden';
+  return { locks, BroadcastChannel: Channel, newId: () => crypto.randomUUID(), unixMs: Date.now, clock, isSeen };
 }

@@ -2,7 +2,8 @@
  * Shell: runs one session: performs what the core asks for, with sockets, storage, tokens and one timer.
  *
  * With tabs, it stands by after its first token until this tab holds the lock: its core waits, its timer is stopped, and
- * events come from the tab that leads.
+ * events come from the tab that leads. When the lock was taken away from it, it begins anew with another core, and stands
+ * by again; what an older core's answers lead to is not done.
  */
 import { Connection } from './connection.js';
 import { Core } from './core.js';
@@ -69,19 +70,21 @@ export class Session {
   #connection = null;
   /** @type {import('./tabs.js').Tabs | null} */
   #tabs = null;
-  /** @type {Scope | null} */
-  #scope = null;
   /** @type {unknown} */
   #timer;
   /** The last write of a position, and all before it. @type {Promise<void>} */
   #stored = Promise.resolve();
   #standsBy = false;
-  /** Whose tabs these are. */
+  /** Whose session, and whose tabs, these are. */
   #user = '';
+  /** Where a tab stopped that was robbed of the lead: what follows must come again. @type {Position | null} */
+  since = null;
+  /** When this tab took the lead from one that was asleep. */
+  stoleS = Number.NEGATIVE_INFINITY;
   /** Resolves when this tab leads. @type {Promise<void> | null} */
   #leading = null;
-  /** This tab's own inboxes, each with its patterns. @type {Map<number, string[]>} */
-  #own = new Map();
+  /** All inboxes, each with its patterns. @type {Map<number, string[]>} */
+  #wanted = new Map();
   #isClosed = false;
   /** The last that was told. @type {Welcome | null} */
   #welcome = null;
@@ -95,8 +98,12 @@ export class Session {
     this.told = told;
     this.#clock = options.clock;
     this.#hasSlept(); // notes how the clocks are to each other
-    const { session, window, backoff, renewable } = options;
-    this.#core = new Core({ session, window, backoff, renewable, client: 'tidewire-client-js' }, options.random);
+    this.#core = this.#newCore();
+  }
+
+  #newCore() {
+    const { session, window, backoff, renewable, random } = this.#options;
+    return new Core({ session, window, backoff, renewable, client: 'tidewire-client-js' }, random);
   }
 
   /** @returns {State} */
@@ -121,21 +128,21 @@ export class Session {
 
   /** This tab's own inboxes, each with its patterns. */
   get inboxes() {
-    return [...this.#own];
+    return [...this.#wanted].filter(([inbox]) => inbox > 0);
   }
 
   // --- what client and tabs ask for; inboxes are numbered from 1 by the client, from -1 down by the tabs ---
 
   /** @param {number} inbox @param {string[]} patterns */
   subscribe(inbox, patterns) {
-    if (inbox > 0) this.#own.set(inbox, patterns);
+    this.#wanted.set(inbox, patterns);
     this.#perform(this.#core.subscribe(inbox, patterns, this.#clock.nowS()));
     if (this.#standsBy) this.#tabs?.subscribe(inbox, patterns);
   }
 
   /** @param {number} inbox */
   unsubscribe(inbox) {
-    this.#own.delete(inbox);
+    this.#wanted.delete(inbox);
     if (this.#standsBy) this.#tabs?.unsubscribe(inbox);
     this.#perform(this.#core.unsubscribe(inbox, this.#clock.nowS()));
     if (!this.#standsBy) this.#perform(this.#core.flush());
@@ -174,10 +181,32 @@ export class Session {
     this.#end();
   }
 
+  /** Another tab has taken the lead: stand by behind it. */
+  stepBack() {
+    if (this.#isClosed) return;
+    for (const inbox of this.#wanted.keys()) if (inbox < 0) this.#wanted.delete(inbox);
+    this.#restart();
+    this.#leading = this.#lead(this.#user);
+  }
+
+  /** A tab that was robbed of the lead follows: begin again `since` there. */
+  rewind() {
+    if (!this.#isClosed && !this.#standsBy) this.#restart();
+  }
+
+  /** Begin anew from the stored position. */
+  #restart() {
+    this.#connection?.end();
+    this.#core = this.#newCore();
+    for (const [inbox, patterns] of this.#wanted) {
+      this.#perform(this.#core.subscribe(inbox, patterns, this.#clock.nowS()));
+    }
+  }
+
   /** Patterns are refused. @param {number[]} inboxes @param {string[]} subjects @param {string} reason */
   deny(inboxes, subjects, reason) {
     for (const inbox of inboxes) {
-      this.#own.delete(inbox);
+      this.#wanted.delete(inbox);
       if (this.#standsBy) this.#core.unsubscribe(inbox, this.#clock.nowS()); // else the core has forgotten it itself
     }
     this.told.deny(inboxes, subjects, reason);
@@ -189,10 +218,21 @@ export class Session {
 
   // --- effects ---
 
-  /** @param {Effect[]} effects */
-  #perform(effects) {
+  /** @param {Effect[]} effects @param {Core} core whose they are */
+  #perform(effects, core = this.#core) {
+    if (core !== this.#core) return;
     for (const effect of effects) this.#performOne(effect);
     this.#arm();
+  }
+
+  /**
+   * What came of the connection: it may have been taken over by another tab, which had robbed this one of the lead.
+   * @param {Effect[]} effects
+   */
+  #performTaken(effects) {
+    const core = this.#core;
+    const perform = () => this.#perform(effects, core);
+    if (!this.#tabs?.doubts(effects, perform)) perform();
   }
 
   /** @param {Effect} effect */
@@ -242,6 +282,7 @@ export class Session {
         break;
       case 'Deny': {
         this.#tabs?.deny(effect.inboxes, effect.subjects, effect.reason);
+        for (const inbox of effect.inboxes) this.#wanted.delete(inbox);
         const own = effect.inboxes.filter((inbox) => inbox > 0);
         if (own.length) this.deny(own, effect.subjects, effect.reason);
         break;
@@ -278,7 +319,7 @@ export class Session {
   #tellState(state) {
     if (this.#standsBy && state !== 'closed') return; // the leader's counts
     const { welcome } = this.#core;
-    const isNew = welcome !== this.#welcome; // a session that fell behind replays again under the same one
+    const isNew = welcome && welcome !== this.#welcome; // a session that fell behind replays again under the same one
     this.#welcome = welcome;
     this.#tabs?.tell(isNew ? { state, welcome } : { state });
     if (isNew) this.told.tell('welcome', welcome);
@@ -287,8 +328,9 @@ export class Session {
 
   /** @param {number} number @param {Gap} gap */
   async #tellGap(number, gap) {
+    const core = this.#core;
     await Promise.all([this.told.gap(gap), this.#tabs?.gap(number, gap)]);
-    this.#perform(this.#core.gapHandled(number, this.#clock.nowS()));
+    this.#perform(core.gapHandled(number, this.#clock.nowS()), core);
   }
 
   /** @param {import('./effects.js').StopKind} kind @param {number | null} code */
@@ -312,8 +354,9 @@ export class Session {
 
   /** @param {number} number */
   async #open(number) {
+    const core = this.#core;
     const codec = await this.#options.codec().catch(() => null); // an encoding that is loaded on need may not come
-    if (this.#core.connection !== number || this.#core.state !== 'connecting') return;
+    if (core !== this.#core || core.connection !== number || core.state !== 'connecting') return;
     if (!codec) return this.#broken(number, null);
     const { url, WebSocket } = this.#options;
     this.#connection?.end(); // never two
@@ -329,7 +372,7 @@ export class Session {
   #received(number, frames) {
     const nowS = this.#clock.nowS();
     this.#hasSlept(); // if so, the link lives all the same
-    this.#perform(this.#core.received(number, frames, nowS, this.#clock.unixS()));
+    this.#performTaken(this.#core.received(number, frames, nowS, this.#clock.unixS()));
     // a page in the background has its timers held back: what is overdue is done with what comes
     if (this.#core.due <= nowS) this.#perform(this.#core.tick(nowS));
   }
@@ -338,13 +381,14 @@ export class Session {
   #broken(number, code) {
     const effects = this.#core.broken(number, this.#clock.nowS(), { code });
     if (this.#core.state === 'waiting') this.#report(new Unreachable(code ? `closed with ${code}` : 'no connection'));
-    this.#perform(effects);
+    this.#performTaken(effects);
   }
 
   // --- token and position ---
 
   /** @param {number} number */
   async #fetch(number) {
+    const core = this.#core;
     let token;
     try {
       token = await this.#options.getToken();
@@ -356,9 +400,10 @@ export class Session {
     } catch (cause) {
       const isFinal = cause instanceof Unauthorized;
       if (!isFinal) this.#report(new TokenUnavailable('no token; it will be asked for again', { cause }));
-      this.#perform(this.#core.tokenFailed(number, this.#clock.nowS(), isFinal));
+      this.#perform(core.tokenFailed(number, this.#clock.nowS(), isFinal), core);
       return;
     }
+    if (core !== this.#core) return;
     const user = userOf(token);
     if (this.#tabs && user !== this.#user) {
       this.end();
@@ -366,7 +411,7 @@ export class Session {
       this.#stop('user_changed', null);
       return;
     }
-    this.#perform(this.#core.tokenFetched(number, token, user, this.#clock.nowS()));
+    this.#perform(core.tokenFetched(number, token, user, this.#clock.nowS()));
   }
 
   /** Stand by until this tab leads; it may never. Without tabs, it leads at once. @param {string} user */
@@ -383,27 +428,41 @@ export class Session {
       await this.#tabs.lead();
     }
     this.#standsBy = false;
+    this.#arm(); // a token may have failed meanwhile
+  }
+
+  /** @returns {Scope} */
+  get #scope() {
+    const { url, session } = this.#options;
+    return { url, user: this.#user, session };
   }
 
   /** @param {number} connection @param {string} user */
   async #load(connection, user) {
-    const { url, session, storage } = this.#options;
-    const scope = { url, user, session };
-    this.#scope = scope;
+    const core = this.#core;
+    this.#user = user;
     let position = null;
     try {
-      position = await guarded(() => storage.load(scope));
+      await this.#stored;
+      position = await guarded(() => this.#options.storage.load(this.#scope));
     } catch (error) {
       this.#report(/** @type {ClientError} */ (error));
     }
-    this.#perform(this.#core.loaded(connection, position, this.#clock.nowS()));
+    if (core !== this.#core) return;
+    if (this.#tabs && this.since) {
+      position = this.#tabs.rewound(position);
+      this.#store(position); // the tab that was robbed may lead next
+    }
+    this.#perform(core.loaded(connection, position, this.#clock.nowS()));
   }
 
   /** @param {Position | null} position */
   #store(position) {
-    const scope = /** @type {Scope} */ (this.#scope); // a position is loaded before one is stored
+    const scope = this.#scope;
+    const save = () => guarded(() => this.#options.storage.save(scope, position));
+    const robbed = this.#tabs?.isRobbed(); // then another tab's is newer
     this.#stored = this.#stored
-      .then(() => guarded(() => this.#options.storage.save(scope, position)))
+      .then(() => (robbed ? robbed.then((isRobbed) => (isRobbed ? undefined : save())) : save()))
       .catch((error) => this.#report(error));
     this.#tabs?.tell({ position });
   }

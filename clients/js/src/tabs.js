@@ -7,6 +7,9 @@
  * When the leader ends, the browser gives the lock to the next tab, which resumes from the stored position; each tab
  * recognises what it had already (``Inbox.put``).
  *
+ * A leader whose page the browser has put to sleep keeps its lock and serves nobody: a tab that is seen, and that it does
+ * not answer, takes the lock from it. When it wakes, it follows, and the new leader begins again where it had stopped.
+ *
  * A leader has a term, a number that rises from leader to leader: what an older one still says is not heard.
  */
 import { stopped } from './errors.js';
@@ -24,6 +27,8 @@ import { stopped } from './errors.js';
  * @property {typeof BroadcastChannel} BroadcastChannel
  * @property {() => string} newId A name for this tab that no other has.
  * @property {() => number} unixMs
+ * @property {import('./clock.js').Clock} clock
+ * @property {() => boolean} isSeen Whether this tab's page is visible.
  */
 
 /**
@@ -46,6 +51,12 @@ import { stopped } from './errors.js';
 const PATTERNS = 0;
 /** The longest that a new leader waits for the patterns of a tab that does not answer, in ms. */
 const GATHER_WITHIN_MS = 2000;
+/** A leader that has not answered after this is asleep, in seconds. */
+const LEADER_WITHIN_S = 4;
+/** A timer that comes so late was slept through by this tab itself, in seconds. */
+const LATE_S = 2;
+/** A tab takes the lead from another once in this time, in seconds. */
+const STEAL_EVERY_S = 30;
 
 /** This tab's place among the tabs of its session. */
 export class Tabs {
@@ -64,9 +75,20 @@ export class Tabs {
   #id;
   #channel;
   #isLeading = false;
+  #isRobbed = false;
   #closing = new AbortController();
   /** @type {() => void} */
   #release = () => {};
+  /** @type {(value?: unknown) => void} */
+  #granted = () => {};
+  /** @type {Promise<unknown>} */
+  #held = new Promise((resolve) => {
+    this.#release = () => resolve(undefined);
+  });
+  /** Runs while the leader owes an answer. @type {unknown} */
+  #timer;
+  /** How often it was asked: what it said before it fell asleep may come late, and is no answer. */
+  #asks = 0;
   #leaderId = '';
   /** @type {Map<string, Follower>} */
   #followers = new Map();
@@ -92,17 +114,19 @@ export class Tabs {
 
   /** Follow, until this tab leads: then it resolves. It never does when the tab is closed before. */
   async lead() {
-    const held = new Promise((resolve) => {
-      this.#release = () => resolve(undefined);
-    });
-    await new Promise((resolve) => this.#hold(this.#lockOf(this.#id), held, resolve));
+    await new Promise((resolve) => this.#hold(this.#lockOf(this.#id), resolve));
     this.#follow();
-    await new Promise((resolve) => this.#hold(this.#name, held, resolve));
+    await new Promise((resolve) => {
+      this.#granted = resolve;
+      this.#hold(this.#name, resolve);
+    });
     this.#isLeading = true;
+    this.#answered();
     this.term = Math.max(this.term + 1, this.#platform.unixMs());
     this.#enter('connecting');
     this.#post({ leads: true });
     await this.#gather();
+    if (this.#closing.signal.aborted) await new Promise(() => {});
   }
 
   /**
@@ -114,7 +138,8 @@ export class Tabs {
     if (this.#closing.signal.aborted) return;
     const answers = held.map(async ({ name }) => {
       const [, id] = name?.split(this.#lockOf('')) ?? [];
-      const isAwaited = id && id !== this.#id && !this.#followers.has(id); // else it has followed already
+      // else it has followed already, or led and is asleep
+      const isAwaited = id && id !== this.#id && id !== this.#leaderId && !this.#followers.has(id);
       if (isAwaited) await this.#owed(this.#admit(id), PATTERNS);
     });
     await new Promise((resolve) => {
@@ -133,16 +158,58 @@ export class Tabs {
 
   /**
    * @param {string} lock
-   * @param {Promise<unknown>} held
    * @param {(value?: unknown) => void} granted
+   * @param {LockOptions} [how]
    */
-  #hold(lock, held, granted) {
-    const signal = this.#closing.signal;
+  #hold(lock, granted, how = { signal: this.#closing.signal }) {
     const work = () => {
       granted();
-      return held;
+      return this.#held;
     };
-    this.#platform.locks.request(lock, { signal }, work).catch(() => {}); // closed before it was granted
+    // closed before it was granted, or taken away
+    this.#platform.locks.request(lock, how, work).catch(() => this.stepBack());
+  }
+
+  /** Another tab leads: follow it, behind new `Tabs`. */
+  stepBack() {
+    if (!this.#isLeading || this.#closing.signal.aborted) return;
+    this.#isRobbed = true;
+    this.#seat.since = earlier(this.#seat.since, this.#seat.position ?? this.position);
+    this.close();
+    this.#seat.stepBack();
+  }
+
+  /**
+   * Whether it is to be found out first if a takeover was another tab's, which had robbed this one; `perform` is called
+   * when it was not.
+   * @param {import('./effects.js').Effect[]} effects
+   * @param {() => void} perform
+   */
+  doubts(effects, perform) {
+    const isTaken = effects.some((effect) => effect.kind === 'Stop' && effect.stop === 'taken_over');
+    if (isTaken) {
+      void this.isRobbed().then((isRobbed) => {
+        if (isRobbed) this.stepBack();
+        else if (!this.#closing.signal.aborted) perform();
+      });
+    }
+    return isTaken;
+  }
+
+  /** Where to begin when this is the stored position. @param {Position | null} stored */
+  rewound(stored) {
+    const position = earlier(stored, this.#seat.since);
+    this.#seat.since = null;
+    return position;
+  }
+
+  /** Whether another tab has taken the lead from this one: it may be long before this one is told. */
+  async isRobbed() {
+    const { held = [] } = await this.#platform.locks.query().catch(() => /** @type {LockManagerSnapshot} */ ({}));
+    const [session, own] = [this.#name, this.#lockOf(this.#id)].map(
+      (lock) => held.find(({ name }) => name === lock)?.clientId,
+    );
+    return this.#isRobbed || session !== own;
   }
 
   /** @param {string} id */
@@ -152,8 +219,28 @@ export class Tabs {
 
   // --- a tab that follows asks the leader ---
 
+  /** Tell the leader, whoever it is, what this tab wants, and expect an answer. */
   #follow() {
-    this.#post({ follow: this.#seat.inboxes });
+    const { clock } = this.#platform;
+    this.#answered();
+    if (this.#isLeading || this.#closing.signal.aborted) return;
+    this.#asks += 1;
+    this.#post({ follow: this.#seat.inboxes, since: this.#seat.since, ask: this.#asks });
+    const dueS = clock.nowS() + LEADER_WITHIN_S;
+    this.#timer = clock.setTimeout(() => this.#overdue(dueS), LEADER_WITHIN_S * 1000);
+  }
+
+  #answered() {
+    this.#platform.clock.clearTimeout(this.#timer);
+  }
+
+  /** The leader is asleep, unless this tab was. @param {number} dueS */
+  #overdue(dueS) {
+    const nowS = this.#platform.clock.nowS();
+    if (!this.#platform.isSeen()) return; // two that are hidden would fight; it asks again when it is seen
+    if (nowS - dueS > LATE_S || nowS - this.#seat.stoleS < STEAL_EVERY_S) return this.#follow();
+    this.#seat.stoleS = nowS;
+    this.#hold(this.#name, this.#granted, { steal: true });
   }
 
   /** @param {number} inbox @param {string[]} patterns */
@@ -177,6 +264,7 @@ export class Tabs {
 
   wake() {
     this.#ask({ wake: true });
+    this.#follow();
   }
 
   /** @param {object} asked */
@@ -231,6 +319,7 @@ export class Tabs {
     if (this.#closing.signal.aborted || this.#alone) return;
     this.#post({ bye: true });
     this.#closing.abort();
+    this.#answered();
     for (const { watch } of this.#followers.values()) watch.abort();
     this.#release();
     this.#channel.close();
@@ -261,9 +350,11 @@ export class Tabs {
   }
 
   /** What a leader does for a tab that follows. @param {any} message */
-  #serve({ from, follow, unsubscribe, processed, ticket, seq, gapHandled, flush, wake, bye }) {
+  #serve({ from, term, leads, follow, since, ask, unsubscribe, processed, ticket, seq, gapHandled, flush, wake, bye }) {
+    if (leads && term > this.term) return this.stepBack(); // it has the lock
     if (follow) {
       const follower = this.#admit(from);
+      const isNew = !follower.inboxes.size;
       for (const [inbox, patterns] of follow) {
         if (follower.inboxes.has(inbox)) continue;
         this.#numbers -= 1;
@@ -271,7 +362,12 @@ export class Tabs {
         this.#remote.set(this.#numbers, { tab: from, inbox });
         this.#seat.subscribe(this.#numbers, patterns);
       }
+      if (since && isNew) {
+        this.#seat.since = earlier(this.#seat.since, since);
+        this.#seat.rewind();
+      }
       follower.owes.get(PATTERNS)?.();
+      this.#post({ to: from, served: ask });
       return;
     }
     const follower = this.#followers.get(from);
@@ -330,14 +426,35 @@ export class Tabs {
   /** What a tab that follows takes from the leader. @param {any} message */
   #obey(message) {
     const { told } = this.#seat;
-    const { from, term, leads, state, welcome, position, live, deliver, ticket, event, gap, number, deny, stop } =
-      message;
+    const {
+      from,
+      term,
+      leads,
+      served,
+      state,
+      welcome,
+      position,
+      live,
+      deliver,
+      ticket,
+      event,
+      gap,
+      number,
+      deny,
+      stop,
+      bye,
+    } = message;
     if (leads && term >= this.term && from !== this.#leaderId) {
       this.#leaderId = from;
       this.term = term;
       this.#follow();
     }
     if (from !== this.#leaderId || term !== this.term) return;
+    if (served === this.#asks) {
+      this.#answered();
+      this.#seat.since = null;
+    }
+    if (bye) this.#follow(); // of the next one
     if (welcome !== undefined) this.welcome = welcome;
     if (position !== undefined) this.position = position;
     if (welcome) told.tell('welcome', welcome);
@@ -359,4 +476,13 @@ export class Tabs {
     this.state = state;
     this.#seat.told.tell('state', state);
   }
+}
+
+/**
+ * Which of two positions has more to come. Of another stream, the second: the gateway knows what is to be told of it.
+ * @param {Position | null} a
+ * @param {Position | null | undefined} b
+ */
+function earlier(a, b) {
+  return a && (!b || (a.stream === b.stream && a.seq < b.seq)) ? a : (b ?? null);
 }
