@@ -26,7 +26,7 @@ test('a token is refreshed on the connection, which stays over its end', async (
   await tab.hasLogged(seqs);
   assert.deepEqual(await tab.states(), ['connecting', 'replaying', 'live']);
   assert.equal(device.sockets.length, 1);
-  assert.ok(!(await tab.page.content()).includes(connect.token), 'no token is shown on the page');
+  assert.ok(!(await tab.page.content()).includes(connect.token.slice(0, 20)), 'no token is shown on the page');
 });
 
 test('after a tunnel longer than a token lives the page comes back with a new one', async (t) => {
