@@ -18,10 +18,14 @@ from tests.system.torture import Wanderer, torture
 SMALL: dict[str, Any] = {"recent": {"recent_events": 60}, "admission": {"batch_events": 7}}
 
 
+EVENTS = 1_000
+"""So many are processed at least, however slow the machine is."""
+
+
 def check(wanderers: list[Wanderer]) -> None:
     assert sum(wanderer.handovers for wanderer in wanderers) >= 300
     assert sum(wanderer.gaps for wanderer in wanderers) == 0
-    assert sum(len(wanderer.processed) for wanderer in wanderers) > 1_000
+    assert sum(len(wanderer.processed) for wanderer in wanderers) >= EVENTS
 
 
 @pytest.mark.timeout(90)
@@ -31,7 +35,7 @@ async def test_hand_over_loses_nothing_on_one_server(tmp_path: Path) -> None:
         running_gateway(server, tmp_path / "a", **SMALL) as small,
         running_gateway(server, tmp_path / "a") as large,
     ):
-        check(await torture([server], [small, large], seed=1))
+        check(await torture([server], [small, large], seed=1, events=EVENTS))
         assert small.house.counters.events_from_durables > 50, "the durable was used as well"
 
 
@@ -59,6 +63,6 @@ async def test_hand_over_loses_nothing_on_three_servers_whose_leaders_step_down(
         ):
             done: Counter[str] = Counter()
             trouble = asyncio.create_task(step_down(cluster.servers, 0.5, done))
-            check(await torture(cluster.servers, [small, large], seed=2, within_s=80, trouble=[trouble]))
+            check(await torture(cluster.servers, [small, large], seed=2, events=EVENTS, within_s=80, trouble=[trouble]))
             assert small.house.counters.events_from_durables > 50, "the durable was used as well"
             assert done["EVENTS"] >= 3, f"the leaders stepped down: {done}"

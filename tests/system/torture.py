@@ -147,12 +147,13 @@ async def torture(
     seed: int,
     sessions: int = 40,
     handovers: int = 300,
+    events: int = 0,
     at_least_s: float = 0.0,
     within_s: float = 40.0,
     trouble: Sequence[asyncio.Task[None]] = (),
     oracle: Oracle | None = None,
 ) -> list[Wanderer]:
-    """Run until so many hand-overs were made, then let everyone catch up and compare with the oracle.
+    """Run until so many hand-overs and events are done, then let everyone catch up and compare with the oracle.
 
     ``trouble``: tasks that make some, cancelled before everyone catches up.
     """
@@ -174,8 +175,9 @@ async def torture(
         for task in (publishing, *tasks):
             if task.done():
                 task.result()
-        is_time = loop.time() - begun_s >= at_least_s
-        return is_time and sum(wanderer.handovers for wanderer in wanderers) >= handovers
+        made = sum(wanderer.handovers for wanderer in wanderers)
+        processed = sum(len(wanderer.processed) for wanderer in wanderers)
+        return loop.time() - begun_s >= at_least_s and made >= handovers and processed >= events
 
     try:
         await until(enough, within_s)
