@@ -11,22 +11,12 @@ import { test } from 'node:test';
 import { Core } from '../src/core.js';
 import { decodeFrames } from '../src/frames.js';
 import { Gateway, SECRET } from './core-model.js';
+import { drawing } from './fakes/drawing.js';
 
 const SEEDS = Number(process.env.TIDEWIRE_SEEDS ?? 300);
 const STEPS = 400;
 const CODES = [null, 1000, 1006, 1011, 4001, 4003, 4004, 4006, 4429];
 const ENDS = [4503, 4509, 4510, 4777];
-
-/** Numbers from 0 to below 1, the same for the same seed. */
-function mulberry32(seed) {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** A shell that performs effects against the model, and checks each. */
 class World {
@@ -54,7 +44,7 @@ class World {
   #done = new Set(); // what inbox 1 has processed, as stream and sequence
 
   constructor(seed) {
-    this.#random = mulberry32(seed);
+    this.#random = drawing(seed);
     const window = { messages: 1 + this.#upTo(6), bytes: 1000 };
     this.core = new Core({ session: 'pixel-7', window }, this.#random);
     this.perform(this.core.subscribe(1, ['a.>'], this.now));

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 
 import { BadFrame, dataOf, decodeFrames, JsonCodec } from '../src/frames.js';
 import { Msgpack } from '../src/msgpack.js';
+import { drawing } from './fakes/drawing.js';
 
 const VECTORS = JSON.parse(readFileSync(new URL('../../../tests/vectors/frames.json', import.meta.url), 'utf8'));
 const CODECS = { json: JsonCodec, msgpack: Msgpack };
@@ -165,17 +166,6 @@ test('a value in a million arrays is refused, not walked into', () => {
   assert.throws(() => decodeFrames(Msgpack.decode(new Uint8Array(deep).fill(0x91))), BadFrame);
 });
 
-/** Numbers from 0 up to 1 that follow from a seed (mulberry32). */
-function numbers(seed) {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /** A message with parts of others in it, taken out, doubled or changed. */
 function damaged(message, corpus, random) {
   const below = (end) => Math.floor(random() * end);
@@ -195,7 +185,7 @@ const POSITIONS = { event: ['seq'], live: ['seq'], welcome: ['from'], gap: ['aft
 
 for (const [encoding, codec] of Object.entries(CODECS)) {
   test(`20,000 damaged messages in ${encoding} are frames, or BadFrame and nothing else`, () => {
-    const random = numbers(2_026);
+    const random = drawing(2_026);
     const isText = encoding === 'json';
     const known = [...VECTORS.frames, ...VECTORS.batches, ...VECTORS.ignored];
     const corpus = known.flatMap((vector) => (isText ? vector.json : bytes(vector.msgpack)));
