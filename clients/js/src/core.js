@@ -195,6 +195,7 @@ export class Core {
         // a step that hung meanwhile is begun anew at once
         if (this.#timers.isDue('silence', now)) return [...this.#lost('resume', null, now), ...this.wake(now)];
         this.#timers.hasten('silence', now, DEAD_AFTER_S);
+        this.#reconnect.isWoken = true;
         return [];
       default:
         this.#timers.stop('probe');
@@ -262,6 +263,7 @@ export class Core {
   opened(connection, now) {
     const { token } = this.#token;
     if (!this.#isCurrent(connection) || token === null) return [];
+    this.#reconnect.isWoken = false;
     this.#timers.set('silence', now + CONNECT_WITHIN_S);
     const { session, client } = this.#settings;
     const { resume } = this.#acks;

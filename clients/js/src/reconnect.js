@@ -12,6 +12,8 @@ export const CALM_AFTER_S = 10;
 
 /** What the next wait depends on: how the connection was, what the gateway wished, how often it went wrong. */
 export class Reconnect {
+  /** The device woke up since this try began, and its socket is not open: if it fails, the next is at once. */
+  isWoken = false;
   #waits;
   #timers;
   #attempt = 0; // losses since the last calm
@@ -37,7 +39,7 @@ export class Reconnect {
   /** A new connection: nothing is known of it yet. */
   begin() {
     this.#afterMs = null;
-    this.#wasLive = false;
+    this.#wasLive = this.isWoken = false;
   }
 
   /**
@@ -94,6 +96,6 @@ export class Reconnect {
     const attempt = this.#attempt++;
     if (this.#afterMs !== null) return this.#waits.toldDelayS(this.#afterMs);
     const isQuick = this.#wasLive && !attempt && (verdict === 'resume' || verdict === 'renew');
-    return isQuick ? this.#waits.quickDelayS() : this.#waits.delayS(attempt);
+    return isQuick || (this.isWoken && verdict === 'resume') ? this.#waits.quickDelayS() : this.#waits.delayS(attempt);
   }
 }

@@ -168,6 +168,7 @@ class Core:
                 return self._lost(Verdict.RESUME, None, now) + self.wake(now)
             case "connecting":
                 self._timers.hasten("silence", now, DEAD_AFTER_S)
+                self._reconnect.woken()
                 return []
             case "replaying" | "live":
                 self._timers.stop("probe")
@@ -216,6 +217,7 @@ class Core:
         if not self._is_current(connection) or token is None:
             return []
         self._is_open = True
+        self._reconnect.opened()
         self._timers.set("silence", now + CONNECT_WITHIN_S)
         here = self._acks.resume
         return [

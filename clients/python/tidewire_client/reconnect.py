@@ -28,17 +28,26 @@ class Reconnect:
         self._attempt = 0  # losses since the last calm
         self._bugs = 0  # of either side, since the last calm
         self._was_live = False
+        self._is_woken = False
         self._after_ms: float | None = None
 
     def begin(self) -> None:
         """A new connection: nothing is known of it yet."""
         self._after_ms = None
-        self._was_live = False
+        self._was_live = self._is_woken = False
 
     def live(self, now: float) -> None:
         """The connection is live. It must stay so for a while before losses count from none again."""
         self._was_live = True
         self._timers.set_unless_set("calm", now + CALM_AFTER_S)
+
+    def woken(self) -> None:
+        """The device woke up while connecting: a try of the time before that fails is followed by another at once."""
+        self._is_woken = True
+
+    def opened(self) -> None:
+        """The socket is open: the try is none of the time before."""
+        self._is_woken = False
 
     def calm(self) -> None:
         """The connection has been live for ``CALM_AFTER_S``: what went wrong before does not count any more."""
@@ -64,7 +73,9 @@ class Reconnect:
         """Count a loss: how long to wait now. At once after a good connection, unless the gateway has a fault."""
         if self._after_ms is not None:
             delay_s = self._backoff.told_delay_s(self._after_ms, self._random)
-        elif self._was_live and self._attempt == 0 and verdict in (Verdict.RESUME, Verdict.RENEW):
+        elif (self._is_woken and verdict is Verdict.RESUME) or (
+            self._was_live and self._attempt == 0 and verdict in (Verdict.RESUME, Verdict.RENEW)
+        ):
             delay_s = self._backoff.quick_delay_s(self._random)
         else:
             delay_s = self._backoff.delay_s(self._attempt, self._random)
