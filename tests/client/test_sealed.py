@@ -20,6 +20,7 @@ from tidewire_client.keys import DeviceKeys, WrongKeyFile
 from tidewire_client.sealed import open_sealed
 
 from tests.client import sealed_vectors as made
+from tests.client.opening import open_vector
 
 DOCUMENT = json.loads(made.PATH.read_text())
 VECTORS: list[dict[str, Any]] = DOCUMENT["vectors"]
@@ -30,14 +31,7 @@ SEALED = made.CLEAR | {"$sealed": {"contact": made.GOOD_CONTACT, "health": made.
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
 def test_each_vector_opens_as_expected(vector: dict[str, Any]) -> None:
     before = copy.deepcopy(vector["data"])
-    opened = open_sealed(
-        vector["data"],
-        subject=vector["subject"],
-        message_id=vector["message_id"],
-        keys=DeviceKeys.from_jwks(json.dumps(vector["keys"])),
-        tenant=vector["tenant"],
-        expected=vector["expected"],
-    )
+    opened = open_vector(vector)
     assert {"data": opened.data, "opened": list(opened.opened), "shut": opened.shut} == vector["expect"]
     assert vector["data"] == before, "the event's own data does not change"
 

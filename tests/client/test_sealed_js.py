@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tidewire_client.keys import DeviceKeys
-from tidewire_client.sealed import open_sealed
+
+from tests.client.opening import open_vector
 
 PATH = Path(__file__).parents[1] / "vectors" / "sealed_js.json"
 VECTORS: list[dict[str, Any]] = json.loads(PATH.read_text(encoding="utf-8"))["vectors"]
@@ -14,14 +14,7 @@ VECTORS: list[dict[str, Any]] = json.loads(PATH.read_text(encoding="utf-8"))["ve
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
 def test_what_javascript_seals_opens(vector: dict[str, Any]) -> None:
-    opened = open_sealed(
-        vector["data"],
-        subject=vector["subject"],
-        message_id=vector["message_id"],
-        keys=DeviceKeys.from_jwks(json.dumps(vector["keys"])),
-        tenant=vector["tenant"],
-        expected=vector["expected"],
-    )
+    opened = open_vector(vector)
     assert (opened.opened, opened.shut) == (("contact", "health"), {})
     assert opened.data == vector["expect"]["data"]
 
