@@ -146,3 +146,19 @@ def _freshest(exchange: Exchange, key: str, known: Known) -> Known:
     if rival is None or known.record is None or known.record.claim != rival.cursor.claim:
         return known
     return msgspec.structs.replace(known, record=rival.record())
+
+
+def hear_claim(house: House, data: bytes) -> None:
+    """Another gateway has claimed a session, or an operator has ended one (an empty claim)."""
+    try:
+        claimed = msgspec.json.decode(data, type=Claim)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return
+    if house.open_exchange is None:
+        return
+    connection = house.exchange.by_key.get(claimed.key)
+    if connection is None:
+        house.cursors.forget(claimed.key)
+    elif connection.cursor.claim != claimed.claim and claimed.revision > connection.cursor.claimed_revision:
+        house.cursors.forget(claimed.key)
+        connection.lose(ended=not claimed.claim)

@@ -97,7 +97,7 @@ def _ruled_by(loop: VirtualLoop, random: Random) -> Iterator[None]:
     """Let the world's clock and dice answer those who ask the system."""
     with (
         mock.patch.object(time, "time", loop.unix_s),
-        mock.patch.object(time, "time_ns", lambda: int(loop.unix_s() * 1e9)),
+        mock.patch.object(time, "time_ns", lambda: int(loop.unix_s() * 1e9)),  # noqa: PT008 - the time moves
         mock.patch.object(time, "monotonic", loop.time),
         mock.patch.object(secrets, "token_hex", lambda size=16: f"{random.getrandbits(size * 8):0{size * 2}x}"),
         mock.patch.object(secrets, "randbits", random.getrandbits),

@@ -1,0 +1,106 @@
+"""Shell: the stream is read for ever: a feed and the exchange it fills, begun anew when the stream was replaced."""
+
+import asyncio
+import contextlib
+import logging
+from functools import partial
+
+import msgspec
+
+from gateway import close_codes
+from gateway.config import Config
+from gateway.exchange import Exchange
+from gateway.house import House
+from gateway.leak_guard import LeakGuard
+from gateway.settings import policy
+from mesh.api import Api, StreamInfo
+from mesh.contiguity import Hole
+from mesh.event import StoredEvent
+from mesh.feed import Feed, FeedSettings
+from replay.recent import BYTES_FACTOR, EVENT_OVERHEAD_BYTES, RecentWindow
+from security.errors import StreamReplaced, UpstreamUnavailable
+
+log = logging.getLogger(__name__)
+
+DEAD_LETTER_SUBJECT = "tidewire.deadletter.clear"
+"""Core NATS subject that hears of withheld events."""
+
+
+async def read_stream(house: House) -> None:
+    """The feed, for ever; a new one when the stream was replaced."""
+    while True:
+        reading = _Reading(house)
+        house.feed = reading.feed
+        try:
+            await reading.feed.run(reading.begin)
+        except StreamReplaced as error:
+            log.warning("the stream was replaced", extra={"error": str(error)})
+            await reading.feed.close()
+            for connection in list(house.exchange.by_key.values()) if house.open_exchange is not None else ():
+                connection.guarded(partial(connection.close, close_codes.UPSTREAM_UNAVAILABLE))
+            house.feed, house.open_exchange = None, None
+        finally:
+            reading.end()
+
+
+class _Reading:
+    """One stream's feed and the exchange that it fills."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._exchange: Exchange | None = None
+        self._clock: asyncio.Task[None] | None = None
+        self._guard = LeakGuard(policy(house.config))
+        api = Api(house.link)  # of its own: the feed does not queue behind sessions
+        api.calls = house.api.calls
+        self.feed = Feed(
+            house.link,
+            api,
+            FeedSettings(stream=house.config.stream.name),
+            deliver=self._deliver,
+            hole=self._hole,
+        )
+
+    def begin(self, info: StreamInfo) -> int:
+        """Open the exchange; returns the first sequence to read."""
+        config = self._house.config
+        first = _first_to_read(info, config)
+        recent = RecentWindow(first - 1, bytes_most=config.recent.recent_bytes, events_most=config.recent.recent_events)
+        self._exchange = self._house.open_exchange = Exchange(recent, self.feed.identity, self._guard, self._leaked)
+        self._clock = asyncio.create_task(self._exchange.run(), name="clock")
+        return first
+
+    def end(self) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+
+    def _leaked(self, event: StoredEvent, pointers: list[str]) -> None:
+        """Say that an event was withheld: where, never what. Once for each gateway that reads it as it comes."""
+        log.error("an event holds in clear what must be sealed", extra={"seq": event.seq, "subject": event.subject})
+        if self.feed.caught_up.is_set():
+            letter = {"stream": self.feed.identity, "seq": event.seq, "subject": event.subject, "pointers": pointers}
+            self._house.keep(
+                asyncio.create_task(self._send_dead_letter(msgspec.json.encode(letter)), name="dead letter")
+            )
+
+    async def _send_dead_letter(self, letter: bytes) -> None:
+        with contextlib.suppress(UpstreamUnavailable):
+            await self._house.link.publish(DEAD_LETTER_SUBJECT, letter)
+
+    def _deliver(self, event: StoredEvent) -> None:
+        assert self._exchange is not None, "the feed begins before it delivers"
+        self._exchange.deliver(event)
+
+    def _hole(self, hole: Hole) -> None:
+        assert self._exchange is not None, "the feed begins before it delivers"
+        self._exchange.hole(hole)
+
+
+def _first_to_read(info: StreamInfo, config: Config) -> int:
+    """Where the feed begins so that the recent window is full: by the mean size of what is stored."""
+    state = info.state
+    if not state.messages:
+        return state.last_seq + 1
+    each = state.bytes / state.messages * BYTES_FACTOR + EVENT_OVERHEAD_BYTES
+    events = min(config.recent.recent_events, int(config.recent.recent_bytes / each))
+    return max(state.first_seq, state.last_seq - events + 1)
