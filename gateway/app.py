@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import logging
+import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
@@ -15,15 +17,20 @@ from gateway.config import Config
 from gateway.counters import Counters
 from gateway.doorkeeper import Doorkeeper
 from gateway.draining import drain
-from gateway.house import House, open_house
+from gateway.house import House
 from gateway.http_limits import HEAD_S, RUNNER_SETTINGS
 from gateway.listener import Listener
 from gateway.nats_link import link_settings
 from gateway.reading import read_stream
 from gateway.server import Server
 from gateway.settings import topology
+from mesh.api import Api
+from mesh.kv import Bucket
 from mesh.link import Link
 from mesh.provision import verify
+from mesh.pull import Puller
+from replay.cursors import Cursors
+from replay.durable import Durables
 from security.errors import ConfigurationError, LimitReached, UpstreamUnavailable
 from security.tls import ServerTls
 
@@ -50,7 +57,6 @@ async def run(
     link = Link(link_settings(config.nats, name="tidewire gateway"))
     await link.start(within_s=None)
     house = await open_house(config, link, doorkeeper, counters)
-    await link.tap(CLAIMED_SUBJECT, lambda _subject, _reply, data, _headers: hear_claim(house, data))
     tls = _server_tls(config)
     server = Server(house)
     async with contextlib.AsyncExitStack() as stack:
@@ -60,9 +66,7 @@ async def run(
         background = [
             asyncio.create_task(work, name=title)
             for title, work in (
-                ("feed", read_stream(house)),
-                ("cursors", house.cursors.run()),
-                ("parking", house.parking.run()),
+                *works_of(house).items(),
                 ("keys", doorkeeper.run()),
                 ("accept", listener.run()),
                 ("certificate", watch_certificate(tls)),
@@ -89,6 +93,30 @@ async def run(
             await house.durables.puller.close()
             await link.close()
     log.info("gateway stopped", extra={"worker": worker})
+
+
+async def open_house(config: Config, link: Link, doorkeeper: Doorkeeper, counters: Counters) -> House:
+    """Put a gateway's parts together over a link that was started. Close ``durables.puller`` before the link."""
+    api = Api(link, in_flight=config.admission.api_in_flight)
+    puller = Puller(link, config.stream.name)
+    await puller.start()
+    house = House(
+        config,
+        secrets.token_hex(8),
+        link=link,
+        api=api,
+        doorkeeper=doorkeeper,
+        cursors=Cursors(Bucket(link, api, config.cursors.bucket), save_within_s=config.cursors.save_within_ms / 1_000),
+        durables=Durables(api, puller, config.stream.name, inactive_threshold_s=config.durables.inactive_threshold_s),
+        counters=counters,
+    )
+    await link.tap(CLAIMED_SUBJECT, lambda _subject, _reply, data, _headers: hear_claim(house, data))
+    return house
+
+
+def works_of(house: House) -> dict[str, Coroutine[Any, Any, None]]:
+    """What a gateway does all the time, by name: to be run as tasks; each ends by its failure only."""
+    return {"feed": read_stream(house), "cursors": house.cursors.run(), "parking": house.parking.run()}
 
 
 def _server_tls(config: Config) -> ServerTls | None:

@@ -1,7 +1,6 @@
 """Shell: what one gateway process holds together, handed to those who need a part of it."""
 
 import asyncio
-import secrets
 from typing import Any
 
 from gateway.config import Config
@@ -12,9 +11,7 @@ from gateway.parking import Parking
 from gateway.replays import Replays
 from mesh.api import Api
 from mesh.feed import Feed
-from mesh.kv import Bucket
 from mesh.link import Link
-from mesh.pull import Puller
 from replay.cursors import Cursors
 from replay.durable import Durables
 
@@ -89,20 +86,3 @@ class House:
         """Wait for the tasks that are held."""
         while self._kept:
             await asyncio.wait(list(self._kept))
-
-
-async def open_house(config: Config, link: Link, doorkeeper: Doorkeeper, counters: Counters) -> House:
-    """Put a gateway's parts together over a link that was started. Close ``durables.puller`` before the link."""
-    api = Api(link, in_flight=config.admission.api_in_flight)
-    puller = Puller(link, config.stream.name)
-    await puller.start()
-    return House(
-        config,
-        secrets.token_hex(8),
-        link=link,
-        api=api,
-        doorkeeper=doorkeeper,
-        cursors=Cursors(Bucket(link, api, config.cursors.bucket), save_within_s=config.cursors.save_within_ms / 1_000),
-        durables=Durables(api, puller, config.stream.name, inactive_threshold_s=config.durables.inactive_threshold_s),
-        counters=counters,
-    )
