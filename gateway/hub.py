@@ -73,9 +73,9 @@ class Hub(Generic[S]):
                 child = node.children.get(token)
                 if child is not None:
                     following.append(child)
-                child = node.children.get("*")
-                if child is not None:
-                    following.append(child)
+                any_token = node.children.get("*")
+                if any_token is not None and any_token is not child:  # a publisher may use "*" as a letter
+                    following.append(any_token)
             nodes = following
             if not nodes:
                 break

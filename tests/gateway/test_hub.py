@@ -1,20 +1,18 @@
 """Who gets what: the tree of tokens against a plain list of pairs."""
 
+import sys
+from types import FrameType
+
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gateway.hub import Hub
-from security.subjects import matches
+from tests.examples import examples
+from tests.security.nats_rules import is_match, patterns_of, subjects_of
 
-TOKENS = ["a", "b", "c"]
-SUBJECTS = st.lists(st.sampled_from(TOKENS), min_size=1, max_size=4).map(".".join)
-PATTERNS = st.builds(
-    lambda tokens, tail: ".".join([*tokens, *tail]),
-    st.lists(st.sampled_from([*TOKENS, "*"]), min_size=1, max_size=4),
-    st.sampled_from([[], [">"]]),
-) | st.just(">")
+SUBJECTS = subjects_of("a", "b", "B", "*", ">")
+PATTERNS = patterns_of("a", "b", "B")
 
 
 def hub_of(*pairs: tuple[str, str]) -> Hub[str]:
@@ -25,7 +23,7 @@ def hub_of(*pairs: tuple[str, str]) -> Hub[str]:
 
 
 class HubMachine(RuleBasedStateMachine):
-    """Holders come and go; after each step every lookup agrees with ``security.subjects.matches``."""
+    """Holders come and go; after each step every lookup agrees with NATS's rules."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,7 +46,7 @@ class HubMachine(RuleBasedStateMachine):
 
     @rule(subject=SUBJECTS)
     def match(self, subject: str) -> None:
-        expected = {holder for pattern, holder in self.pairs if matches(pattern, subject)}
+        expected = {holder for pattern, holder in self.pairs if is_match(pattern, subject)}
         assert set(self.hub.match(subject)) == expected
 
     @invariant()
@@ -63,7 +61,7 @@ class HubMachine(RuleBasedStateMachine):
         assert self.hub._root.is_empty()
 
 
-HubMachine.TestCase.settings = settings(deadline=None, derandomize=True, max_examples=100, stateful_step_count=40)
+HubMachine.TestCase.settings = examples(60, stateful_step_count=40)
 TestHub = HubMachine.TestCase
 
 
@@ -97,3 +95,25 @@ def test_a_lookup_does_not_grow_the_tree_and_deep_subjects_are_harmless() -> Non
     assert set(hub.match(".".join("abcd"))) == {"all", "four"}
     assert set(hub.match(".".join("x" * 5_000))) == {"all"}
     assert list(hub._root.children) == ["*"]
+
+
+def test_a_subject_of_wildcards_costs_no_more_than_another() -> None:
+    """A publisher may store one; each star must not double the work of every gateway."""
+    hub = hub_of((".".join("*" * 16), "one"))
+
+    def calls(subject: str) -> int:
+        counted = 0
+
+        def count(_frame: FrameType, what: str, _arg: object) -> None:
+            nonlocal counted
+            counted += what == "c_call"
+
+        before = sys.getprofile()
+        sys.setprofile(count)
+        try:
+            assert set(hub.match(subject)) == {"one"}
+        finally:
+            sys.setprofile(before)
+        return counted
+
+    assert 16 < calls(".".join("*" * 16)) <= calls(".".join("a" * 16))
