@@ -9,11 +9,13 @@ import logging
 import socket
 import ssl
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from gateway.client_framing import Reader, StrictReader
 from gateway.house import House
 from gateway.rates import TokenBucket
 
@@ -36,6 +38,10 @@ class Handler(RequestHandler):
         self._welcomed = False
         self._takes = asyncio.Event()
         self._takes.set()
+
+    def set_parser(self, parser: Reader, data_received_cb: Callable[[], None] | None = None) -> None:
+        """aiohttp: from here on the bytes are those of a WebSocket, read by ``parser``."""
+        super().set_parser(StrictReader(parser), data_received_cb)  # type: ignore[arg-type]  # it calls nothing else
 
     def pause_writing(self) -> None:
         """asyncio: the transport's high-water mark is passed."""

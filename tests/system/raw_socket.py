@@ -43,6 +43,15 @@ class RawSocket:
                         return int.from_bytes(payload[:2])
         return None
 
+    async def ended(self, within_s: float = 5.0) -> list[tuple[int, bytes]]:
+        """Read until the gateway ends the socket: every frame that came."""
+        frames: list[tuple[int, bytes]] = []
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            async with asyncio.timeout(within_s):
+                while True:
+                    frames.append(await self.read())
+        return frames
+
 
 def frame(payload: bytes, opcode: int = TEXT, *, fin: bool = True, masked: bool = True, rsv: int = 0) -> bytes:
     """A client's WebSocket frame (RFC 6455 5.2), right or, on demand, wrong."""
@@ -58,7 +67,8 @@ def frame(payload: bytes, opcode: int = TEXT, *, fin: bool = True, masked: bool 
     if not masked:
         return head + payload
     mask = b"\x4b\xeb\x38\xbc"  # any will do; a fixed one gives a test the same name each time
-    return head + mask + bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
+    stretched = (mask * (size // 4 + 1))[:size]
+    return head + mask + (int.from_bytes(payload) ^ int.from_bytes(stretched)).to_bytes(size)
 
 
 @contextlib.asynccontextmanager
