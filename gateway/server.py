@@ -22,12 +22,21 @@ CREDENTIAL_NAMES = frozenset(("token", "access_token", "jwt"))
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
+RFC_CODES_END = 5_000
+"""Close codes below it exist (RFC 6455 7.4.2)."""
+
+
 class _Socket(web.WebSocketResponse):
-    """aiohttp's WebSocket, with our close code for a message that is too large."""
+    """aiohttp's WebSocket, with our close code for a message that is too large and the RFC's for a close of no code.
+
+    aiohttp answers two sorts of codes that no peer may send like good ones: 1006, and those from 5000 on.
+    """
 
     async def close(self, *, code: int = 1000, message: bytes = b"", drain: bool = True) -> bool:
         if code == 1009:
             code, message = close_codes.FRAME_TOO_LARGE, close_codes.REASONS[close_codes.FRAME_TOO_LARGE].encode()
+        elif code == 1000 and (self.close_code == 1006 or (self.close_code or 0) >= RFC_CODES_END):
+            code = 1002
         return await super().close(code=code, message=message, drain=drain)
 
 
