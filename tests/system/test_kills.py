@@ -1,4 +1,4 @@
-"""kill -9 of gateways, of nats-server and of clients, at random moments for a minute: nothing is lost."""
+"""kill -9 of gateways, of nats-server and of clients, at random moments: nothing is lost. ``make chaos`` goes on for longer."""
 
 import asyncio
 import json
@@ -65,7 +65,7 @@ async def kill_at_random(
     random: Random, server: EmbeddedServer, gateways: Sequence[GatewayProcess], listeners: Sequence[Listener]
 ) -> None:
     while True:
-        await asyncio.sleep(random.uniform(1.0, 3.0))
+        await asyncio.sleep(random.uniform(0.5, 2.0))
         victim = random.choice(["gateway", "gateway", "server", "client", "client"])
         if victim == "gateway":
             gateway = random.choice(gateways)
@@ -100,9 +100,9 @@ async def test_nothing_is_lost_when_anything_is_killed(tmp_path: Path) -> None:
                 [one, two],
                 seed=3,
                 sessions=20,
-                handovers=300,
-                at_least_s=60,
-                within_s=120,
+                handovers=100,
+                at_least_s=20,
+                within_s=90,
                 trouble=[killing],
                 oracle=oracle,
             )
@@ -122,5 +122,5 @@ async def test_nothing_is_lost_when_anything_is_killed(tmp_path: Path) -> None:
             for listener in listeners:
                 await listener.kill()
         assert sum(wanderer.gaps for wanderer in wanderers) == 0
-        assert one.kills + two.kills >= 3
-        assert sum(listener.kills for listener in listeners) >= 3
+        assert one.kills + two.kills >= 2
+        assert sum(listener.kills for listener in listeners) >= 2
