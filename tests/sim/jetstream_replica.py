@@ -1,0 +1,143 @@
+"""What one server holds of a stream: messages, and what has been deleted since."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import msgspec
+
+
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """One stored message."""
+
+    seq: int
+    subject: str
+    payload: bytes
+    headers: bytes
+    time_ns: int
+
+    @property
+    def size_bytes(self) -> int:
+        """What it counts for in the file store's sums."""
+        return 22 + 8 + len(self.subject) + len(self.payload) + (len(self.headers) + 4 if self.headers else 0)
+
+
+class Put(msgspec.Struct, frozen=True, gc=False):
+    """A message was stored."""
+
+    message: Message
+
+
+class Remove(msgspec.Struct, frozen=True, gc=False):
+    """One message was deleted."""
+
+    seq: int
+
+
+class Purge(msgspec.Struct, frozen=True, gc=False):
+    """Everything up to a sequence was deleted, or has expired."""
+
+    through: int
+
+
+Change = Put | Remove | Purge
+
+
+class View:
+    """The messages after some changes of the stream's log."""
+
+    def __init__(self, *, one_a_subject: bool) -> None:
+        self.messages: dict[int, Message] = {}
+        self.first_seq = 0
+        self.last_seq = 0
+        self._newest: dict[str, int] = {}
+        self._one_a_subject = one_a_subject
+
+    def apply(self, change: Change) -> list[int]:
+        """Take the next change of the log; returns the sequences that are gone by it."""
+        gone: list[int] = []
+        match change:
+            case Put(message):
+                if self._one_a_subject and (older := self._newest.get(message.subject)) in self.messages:
+                    assert older is not None, "it is stored"
+                    gone.append(older)
+                if not self.messages or self.first_seq == 0:
+                    self.first_seq = message.seq
+                self.messages[message.seq] = message
+                self.last_seq = self._newest[message.subject] = message.seq
+            case Remove(seq):
+                gone = [seq] if seq in self.messages else []
+            case Purge(through):
+                gone = [seq for seq in range(self.first_seq, min(through, self.last_seq) + 1) if seq in self.messages]
+        for seq in gone:
+            del self.messages[seq]
+        if gone:
+            self.first_seq = next(iter(self.messages), self.last_seq + 1)
+        return gone
+
+    def next_match(self, seq: int, pattern: str) -> Message | None:
+        """The first message at or above ``seq`` that matches."""
+        for at in range(max(seq, self.first_seq, 1), self.last_seq + 1):
+            message = self.messages.get(at)
+            if message is not None and matches(pattern, message.subject):
+                return message
+        return None
+
+    def last_match(self, pattern: str) -> Message | None:
+        """The newest message that matches."""
+        newest = self.messages.get(self._newest.get(pattern, 0))
+        if newest is not None:
+            return newest
+        return next((m for m in reversed(self.messages.values()) if matches(pattern, m.subject)), None)
+
+    def deleted(self) -> list[int]:
+        """Sequences between the first and the last that are gone."""
+        if len(self.messages) == self.last_seq + 1 - self.first_seq or not self.last_seq:
+            return []
+        return [seq for seq in range(self.first_seq, self.last_seq + 1) if seq not in self.messages]
+
+    def oldest(self) -> Message | None:
+        """The first message."""
+        return next(iter(self.messages.values()), None)
+
+    def matching(self, filters: tuple[str, ...], seq: int) -> Iterator[Message]:
+        """Messages at or above ``seq`` that match one of ``filters``; without filters all."""
+        for at in range(max(seq, self.first_seq, 1), self.last_seq + 1):
+            message = self.messages.get(at)
+            if message is not None and matches_one(filters, message.subject):
+                yield message
+
+
+@lru_cache(65_536)
+def matches(pattern: str, subject: str) -> bool:
+    """Whether a subject is one of a pattern's."""
+    if pattern == subject or pattern == ">":
+        return True
+    wanted, given = pattern.split("."), subject.split(".")
+    if wanted[-1] == ">":
+        wanted.pop()
+        if len(given) <= len(wanted):
+            return False
+    elif len(given) != len(wanted):
+        return False
+    return all(token in ("*", given[at]) for at, token in enumerate(wanted))
+
+
+def matches_one(filters: tuple[str, ...], subject: str) -> bool:
+    """Whether a subject is one of a consumer's."""
+    return not filters or any(matches(pattern, subject) for pattern in filters)
+
+
+def overlap(patterns: tuple[str, ...]) -> bool:
+    """Whether a subject could match two of the patterns, as nats-server refuses for a consumer."""
+    return any(_meet(one.split("."), other.split(".")) for i, one in enumerate(patterns) for other in patterns[:i])
+
+
+def _meet(one: list[str], other: list[str]) -> bool:
+    for at in range(max(len(one), len(other))):
+        ends = at >= len(one) or at >= len(other)
+        here = one[at] if at < len(one) else "", other[at] if at < len(other) else ""
+        if ">" in here and not ends:
+            return True
+        if ends or not (here[0] == here[1] or "*" in here):
+            return False
+    return True
