@@ -1,4 +1,4 @@
-"""Pure: what msgspec does not tell of a MessagePack message from a stranger: its depth, and repeated keys."""
+"""Pure: what msgspec does not tell of a MessagePack message from a stranger: its depth, repeated keys, bad texts."""
 
 _FIXED = {
     0xC0: 0,
@@ -16,10 +16,11 @@ _FIXED = {
     0xD3: 8,
 }
 _FIXED |= {0xD4: 2, 0xD5: 3, 0xD6: 5, 0xD7: 9, 0xD8: 17}
-_SIZED = {0xC4: (1, 0), 0xC5: (2, 0), 0xC6: (4, 0), 0xD9: (1, 0), 0xDA: (2, 0), 0xDB: (4, 0)}
+_SIZED = {0xC4: (1, 0), 0xC5: (2, 0), 0xC6: (4, 0)}
 _SIZED |= {0xC7: (1, 1), 0xC8: (2, 1), 0xC9: (4, 1)}  # extensions hold a type byte more
 _TEXTS = {0xD9: 1, 0xDA: 2, 0xDB: 4}
 _HOLDERS = {0xDC: (2, False), 0xDD: (4, False), 0xDE: (2, True), 0xDF: (4, True)}
+_Open = tuple[int, set[str] | None]  # items to come of an array or map; of a map, its keys so far
 
 
 class _BadError(Exception):
@@ -29,62 +30,65 @@ class _BadError(Exception):
 def scan(message: bytes, depth_most: int) -> str:
     """What is wrong, in fixed words (``depth``, ``duplicate keys``, ``not decodable``), or empty.
 
-    Walks the message once without recursion; nothing is decoded but map keys. Format: the MessagePack specification.
+    Walks the message once without recursion; nothing is decoded but texts, also those that msgspec would pass over:
+    what is not UTF-8 is no text of MessagePack. Format: the MessagePack specification.
     """
     try:
         return _walk(message, depth_most)
-    except _BadError:
+    except (_BadError, IndexError, UnicodeDecodeError):
         return "not decodable"
 
 
 def _walk(message: bytes, depth_most: int) -> str:
-    at = 0
-    open_items: list[tuple[int, set[bytes] | None]] = [(1, None)]
-    while open_items:
-        left, keys = open_items.pop()
-        if left == 0:
+    at, size = 0, len(message)
+    outer: list[_Open] = []
+    left: int = 1
+    keys: set[str] | None = None
+    while left or outer:
+        if not left:
+            left, keys = outer.pop()
             continue
-        open_items.append((left - 1, keys))
-        if keys is not None and left % 2 == 0:  # a map's items alternate: key, value
-            at, key = _key(message, at)
-            if key in keys:
+        left -= 1
+        first = message[at]
+        taken = keys if left & 1 else None  # a map's items alternate: key, value
+        if 0xA0 <= first <= 0xBF:
+            start, at = at + 1, at + 1 + (first & 0x1F)
+        elif taken is not None or first in _TEXTS:
+            start, at = _long_text(message, at)
+        else:
+            at, members, is_map = _item(message, at)
+            if members is not None:
+                if len(outer) == depth_most:
+                    return "depth"
+                outer.append((left, keys))
+                left, keys = members, set() if is_map else None
+            continue
+        if at > size:
+            raise _BadError
+        text = message[start:at].decode()
+        if taken is not None:
+            if text in taken:
                 return "duplicate keys"
-            keys.add(key)
-            continue
-        at, members, is_map = _item(message, at)
-        if members is not None:
-            if len(open_items) > depth_most:
-                return "depth"
-            open_items.append((members, set() if is_map else None))
-    return "" if at == len(message) else "not decodable"
+            taken.add(text)
+    return "" if at == size else "not decodable"
 
 
-def _key(message: bytes, at: int) -> tuple[int, bytes]:
-    """The end of a map's key and its text: keys are strings, and one text may spell its length in several ways."""
-    if at >= len(message):
+def _long_text(message: bytes, at: int) -> tuple[int, int]:
+    """Where a text begins and ends behind a length of its own: the one sort of item that may be a key."""
+    width = _TEXTS.get(message[at])
+    if width is None:
         raise _BadError
-    first = message[at]
-    if 0xA0 <= first <= 0xBF:
-        start, size = at + 1, first & 0x1F
-    elif first in _TEXTS:
-        start, size = at + 1 + _TEXTS[first], _number(message, at + 1, _TEXTS[first])
-    else:
-        raise _BadError
-    end = _end(message, start, size)
-    return end, message[start:end]
+    start = at + 1 + width
+    return start, start + _number(message, at + 1, width)
 
 
 def _item(message: bytes, at: int) -> tuple[int, int | None, bool]:
     """The end of an item's own bytes, how many items it holds (None: it is no array or map), whether it is a map."""
-    if at >= len(message):
-        raise _BadError
     first = message[at]
     at += 1
     if first in _FIXED:
         return _end(message, at, _FIXED[first]), None, False
-    if 0x80 <= first <= 0xBF:
-        if first >= 0xA0:
-            return _end(message, at, first & 0x1F), None, False
+    if 0x80 <= first <= 0x9F:
         is_map = first <= 0x8F
         return at, (first & 0x0F) * (2 if is_map else 1), is_map
     if first in _SIZED:

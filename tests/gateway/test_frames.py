@@ -233,6 +233,17 @@ def test_a_text_that_is_not_utf_8_is_bad_in_both_encodings(text: bytes) -> None:
     assert isinstance(decode(b"\x82" + packed + bytes((0xA0 | len(text),)) + text, MSGPACK), BadFrame)
 
 
+@pytest.mark.parametrize("text", [b"\xff", b"\xc0\xaf", b"\xed\xa0\x80"])
+@pytest.mark.parametrize("kind", [b"ack", b"dance", b"ping"])
+def test_a_text_that_is_not_utf_8_is_bad_also_where_nobody_reads_it(kind: bytes, text: bytes) -> None:
+    """P2.2: in an unknown field, in its name, in a frame of unknown type. JSON was checked as a WebSocket's text."""
+    short = bytes((0xA0 | len(text),)) + text
+    start = b"\x83\xa4type" + bytes((0xA0 | len(kind),)) + kind + b"\xa3seq\x01"
+    assert isinstance(decode(start + b"\xa1x" + short, MSGPACK), BadFrame)
+    assert isinstance(decode(start + short + b"\xa1x", MSGPACK), BadFrame)
+    assert not isinstance(decode(start + b"\xa1x\xa1x", MSGPACK), BadFrame)
+
+
 @pytest.mark.parametrize("digits", ["1" * 5_000, "-" + "9" * 60_000, "1e999", "1" * 5_000 + ".5"])
 def test_a_huge_number_is_bad_where_it_counts(digits: str) -> None:
     assert decode(b'{"type":"ack","seq":%s}' % digits.encode(), JSON) == BadFrame("fields")

@@ -100,6 +100,31 @@ def test_a_key_that_is_no_string_is_refused(key: bytes) -> None:
     assert scan(b"\x81" + key + b"\x01", 8) == "not decodable"
 
 
+BAD_TEXTS = [b"\xff", b"\x80", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf5\x80\x80\x80", b"\xe2\x82", b"good \xc3"]
+
+
+@pytest.mark.parametrize("text", BAD_TEXTS)
+@pytest.mark.parametrize("head", ["short", "\xd9", "\xda\0", "\xdb\0\0\0"])
+def test_a_text_that_is_not_utf_8_is_refused_wherever_it_stands(text: bytes, head: str) -> None:
+    """P1.3, P2.2."""
+    packed = (bytes((0xA0 | len(text),)) if head == "short" else head.encode("latin-1") + bytes((len(text),))) + text
+    for message in (packed, b"\x91" + packed, b"\x81\xa1k" + packed, b"\x81" + packed + b"\xc0"):
+        assert scan(message, 8) == "not decodable"
+    assert scan(b"\x81\xa1k\xc4" + bytes((len(text),)) + text, 8) == "", "bytes are no text"
+
+
+@settings(deadline=None, derandomize=True, max_examples=300)
+@given(st.binary(max_size=12))
+def test_a_text_is_taken_when_another_reader_takes_it(text: bytes) -> None:
+    message = b"\x81\xa1k\xd9" + bytes((len(text),)) + text
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        assert scan(message, 8) == "not decodable"
+    else:
+        assert scan(message, 8) == ""
+
+
 def test_the_byte_that_the_format_never_uses_is_refused() -> None:
     assert scan(b"\xc1", 8) == "not decodable"
     assert scan(b"\x91\xc1", 8) == "not decodable"
