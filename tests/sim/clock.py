@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 UNIX_S = 1_795_420_000
 """Wall time at which every world begins, seconds since 1970."""
+TURNS_MOST = 100_000
+"""Turns of the loop in one moment of virtual time; more is a loop that never ends."""
 
 
 class Stuck(AssertionError):
@@ -30,6 +32,7 @@ class _NoSelector(selectors.BaseSelector):
 
     def __init__(self) -> None:
         self.now_s = 0.0
+        self._turns = 0
         self._keys: dict[Any, selectors.SelectorKey] = {}
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
@@ -51,6 +54,10 @@ class _NoSelector(selectors.BaseSelector):
             raise Stuck("nothing is due any more")
         if timeout > 0:
             self.now_s += timeout
+            self._turns = 0
+        self._turns += 1
+        if self._turns > TURNS_MOST:
+            raise Stuck(f"time stands still at {self.now_s:.3f} s")
         return []
 
 
@@ -85,11 +92,12 @@ def run(main: Coroutine[Any, Any, T], random: Random) -> T:
 
 
 def _end(loop: VirtualLoop) -> None:
-    tasks = [task for task in asyncio.all_tasks(loop) if not task.done()]
-    for task in sorted(tasks, key=lambda task: task.get_name()):
-        task.cancel()
-    if tasks:
-        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    """Cancel what is left; what that makes in its turn is cancelled too."""
+    loop.set_exception_handler(lambda _loop, _context: None)
+    while tasks := asyncio.all_tasks(loop):
+        for task in tasks:
+            task.cancel()
+        loop.run_until_complete(asyncio.wait(tasks, timeout=1))
 
 
 @contextlib.contextmanager

@@ -1,0 +1,310 @@
+"""The way between a device and a gateway: ordered, slow, stalled, cut, or silent; and the two ends that use it.
+
+``Socket`` and ``Transport`` are what ``gateway.reception`` sees of aiohttp; ``Dialled`` is what the device's client
+sees of its WebSocket library.
+"""
+
+import asyncio
+import contextvars
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from random import Random
+from typing import Any
+
+from aiohttp import WSMessage, WSMsgType
+
+CLOSE_WAIT_S = 2.0
+"""How long the gateway's end of a socket waits for the device's answer to its close, as aiohttp is told to."""
+
+
+TICK_S = 1e-6
+
+
+class Way:
+    """One direction: what is sent arrives in order, after a while, or never."""
+
+    def __init__(self, random: Random, latency_s: float) -> None:
+        self._random = random
+        self._latency_s = latency_s
+        self._free_s = 0.0
+        self._loop = asyncio.get_running_loop()
+        self.is_lost = False
+        """Nothing that is sent, and nothing under way, arrives any more."""
+        self.under_way_bytes = 0
+        self.arrived = asyncio.Event()
+
+    def stall(self, for_s: float) -> None:
+        """Nothing arrives for so long; order holds."""
+        self._free_s = max(self._free_s, self._loop.time() + for_s)
+
+    def send(self, size_bytes: int, arrive: Callable[[], None], slowness_s: float = 0.0) -> None:
+        """Let ``arrive`` happen at the other end."""
+        soonest_s = self._loop.time() + self._latency_s * self._random.uniform(0.5, 1.5)
+        at = max(self._free_s + TICK_S, soonest_s) + slowness_s  # at one moment the loop keeps no order
+        self._free_s = at
+        self.under_way_bytes += size_bytes
+        self._loop.call_at(at, self._arrive, size_bytes, arrive)
+
+    def _arrive(self, size_bytes: int, arrive: Callable[[], None]) -> None:
+        if self.is_lost:
+            return
+        self.under_way_bytes -= size_bytes
+        self.arrived.set()
+        arrive()
+
+
+class Wire:
+    """A connection between a device and a gateway."""
+
+    def __init__(self, random: Random, latency_s: float, slowness_s: float) -> None:
+        self.down = Way(random, latency_s)
+        self.up = Way(random, latency_s)
+        self.slowness_s = slowness_s
+        """Seconds that each message to the device takes of the line."""
+        self.is_half_open = False
+        self.transport = Transport(self)
+        self.socket = Socket(self)
+        self.hear: Callable[[bytes], None] = lambda _message: None
+        """The device's ear."""
+        self.end: Callable[[int | None], None] = lambda _code: None
+        """Tells the device that it is over, with the close code if there was one."""
+        self.sent: Callable[[bytes], None] = lambda _message: None
+        """Sees each message that the gateway writes, as it is written."""
+        self.taken: Callable[[str | bytes], None] = lambda _message: None
+        """Sees each message that the gateway reads, as it is read."""
+        self._is_over = False
+
+    def cut(self) -> None:
+        """The network lets go of the connection; both ends notice."""
+        self.lose()
+        self.socket.lose()
+        self.over(None)
+
+    def fall_silent(self) -> None:
+        """Half open: neither end is told, nothing arrives."""
+        self.lose()
+        self.is_half_open = True
+
+    def lose(self) -> None:
+        """What is under way is lost."""
+        self.down.is_lost = self.up.is_lost = True
+        self.down.arrived.set()
+
+    def over(self, code: int | None) -> None:
+        """Tell the device once."""
+        if not self._is_over:
+            self._is_over = True
+            self.end(code)
+
+
+class Transport:
+    """The gateway's way of writing (``asyncio.Transport`` as far as it is used)."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._high, self._low = 65_536, 16_384
+        self._is_closing = False
+
+    def set_write_buffer_limits(self, high: int, low: int) -> None:
+        self._high, self._low = high, low
+
+    def get_write_buffer_size(self) -> int:
+        """What the way holds stands for the kernel's and the loop's buffers."""
+        return self._wire.down.under_way_bytes
+
+    def is_closing(self) -> bool:
+        return self._is_closing
+
+    def write(self, data: bytes) -> None:
+        if self._is_closing:
+            return
+        for _, payload in messages_of(data):
+            self._wire.sent(payload)
+            self._wire.down.send(len(payload), lambda payload=payload: self._wire.hear(payload), self._wire.slowness_s)
+
+    def abort(self) -> None:
+        if self._is_closing:
+            return
+        self._is_closing = True
+        self._wire.socket.lose()
+        if self._wire.down.is_lost:
+            return
+        self._wire.down.send(0, lambda: self._wire.over(None))  # what was written before arrives first
+
+    async def drained(self) -> None:
+        """Return when the socket takes some again."""
+        while self.get_write_buffer_size() > self._low:
+            if self._wire.socket.is_lost:
+                raise ConnectionResetError
+            self._wire.down.arrived.clear()
+            await self._wire.down.arrived.wait()
+
+
+class Socket:
+    """The gateway's way of reading and closing (``aiohttp.web.WebSocketResponse`` as far as it is used)."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._inbox: deque[WSMessage] = deque()
+        self._news = asyncio.Event()
+        self.closed = False
+        self.is_lost = False
+        self._answered = asyncio.Event()
+
+    def put(self, data: str | bytes) -> None:
+        """A message of the device has arrived."""
+        kind = WSMsgType.TEXT if isinstance(data, str) else WSMsgType.BINARY
+        self._inbox.append(WSMessage(kind, data, None))
+        self._news.set()
+
+    def lose(self) -> None:
+        """The connection is gone."""
+        self.is_lost = self.closed = True
+        self._answered.set()
+        self._news.set()
+
+    def answer_close(self) -> None:
+        """The device has closed, or has answered our close."""
+        self.closed = True
+        self._answered.set()
+        self._news.set()
+
+    async def receive(self) -> WSMessage:
+        while not self._inbox:
+            if self.closed:
+                return WSMessage(WSMsgType.CLOSED, None, None)
+            self._news.clear()
+            await self._news.wait()
+        message = self._inbox.popleft()
+        self._wire.taken(message.data)
+        return message
+
+    async def __aiter__(self) -> AsyncIterator[WSMessage]:
+        while (message := await self.receive()).type is not WSMsgType.CLOSED:
+            yield message
+
+    async def close(self, *, code: int = 1000, message: bytes = b"") -> bool:
+        del message
+        if self.closed:
+            return False
+        self.closed = True
+        self._inbox.clear()
+        self._news.set()
+        self._wire.down.send(4, lambda: self._closed_by_gateway(code))
+        try:
+            async with asyncio.timeout(CLOSE_WAIT_S):
+                await self._answered.wait()
+        except TimeoutError:
+            pass
+        self._wire.transport.abort()
+        return True
+
+    def _closed_by_gateway(self, code: int) -> None:
+        self._wire.over(code)
+        self._wire.up.send(4, self.answer_close)
+
+    async def send_str(self, text: str) -> None:
+        self._send(text.encode())
+
+    async def send_bytes(self, data: bytes) -> None:
+        self._send(data)
+
+    def _send(self, data: bytes) -> None:
+        if self.is_lost:
+            raise ConnectionResetError
+        self._wire.sent(data)
+        self._wire.down.send(len(data), lambda: self._wire.hear(data))
+
+
+def messages_of(data: bytes) -> list[tuple[int, bytes]]:
+    """Opcode and payload of unmasked whole WebSocket messages (RFC 6455 5.2)."""
+    found: list[tuple[int, bytes]] = []
+    at = 0
+    while at < len(data):
+        opcode, size = data[at] & 0x0F, data[at + 1]
+        at += 2
+        if size >= 126:
+            width = 2 if size == 126 else 8
+            size, at = int.from_bytes(data[at : at + width]), at + width
+        found.append((opcode, data[at : at + size]))
+        at += size
+    return found
+
+
+class Dialled:
+    """A device's connection: what ``tidewire_client.connection.Connection`` is to the client, over a ``Wire``.
+
+    It has the class's interface, and like it says what happens and decides nothing.
+    """
+
+    def __init__(self, number: int, dial: Any, listener: Any, reach: Callable[[str, str], Awaitable[Wire]]) -> None:
+        self.number = number
+        self._codec = dial.codec
+        self._listener = listener
+        self._outbox: asyncio.Queue[Any] = asyncio.Queue()
+        self._wire: Wire | None = None
+        self._ended = asyncio.Event()
+        self._is_over = False
+        self._context = contextvars.copy_context()
+        """The device's own: what it does because of a message is not the gateway's doing."""
+        self.task = asyncio.ensure_future(self._run(dial.url, reach))
+
+    def send(self, frame: Any, after: Any) -> None:
+        self._outbox.put_nowait((frame, after))
+
+    def probe(self) -> None:
+        wire = self._wire
+        if wire is not None and not wire.socket.closed:
+            wire.up.send(6, lambda: wire.down.send(6, self._pong))
+
+    def _pong(self) -> None:
+        if not self._is_over:
+            self._context.copy().run(self._listener.on_pong, self.number)
+
+    async def end(self) -> None:
+        if self._wire is None:
+            self.task.cancel()
+        else:
+            self._outbox.put_nowait(None)
+        await asyncio.wait((self.task,), timeout=3)
+        if not self.task.done():
+            self.task.cancel()
+            await asyncio.wait((self.task,))
+        if self._wire is not None and not self._wire.up.is_lost:
+            self._wire.up.send(0, self._wire.socket.lose)
+
+    async def _run(self, url: str, reach: Callable[[str, str], Awaitable[Wire]]) -> None:
+        try:
+            wire = self._wire = await reach(url, self._codec.encoding)
+        except ConnectionError as error:
+            self._listener.on_broken(self.number, None, None, error)
+            return
+        wire.hear, wire.end = self._hear, self._over
+        self._listener.on_opened(self.number)
+        writing = asyncio.ensure_future(self._write(wire))
+        try:
+            await self._ended.wait()
+        finally:
+            self._is_over = True
+            writing.cancel()
+
+    def _hear(self, message: bytes) -> None:
+        if not self._is_over:
+            self._context.copy().run(self._listener.on_frames, self.number, self._codec.decode(message))
+
+    def _over(self, code: int | None) -> None:
+        if not self._is_over:
+            self._is_over = True
+            self._ended.set()
+            self._context.copy().run(self._listener.on_broken, self.number, code, None, ConnectionResetError("over"))
+
+    async def _write(self, wire: Wire) -> None:
+        while (item := await self._outbox.get()) is not None:
+            frame, after = item
+            if after is not None:
+                await after
+            encoded = self._codec.encode(frame)
+            wire.up.send(len(encoded), lambda encoded=encoded: wire.socket.put(encoded))
+        wire.up.send(4, wire.socket.answer_close)
+        self._is_over = True
+        self._ended.set()
