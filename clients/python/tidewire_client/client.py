@@ -145,6 +145,7 @@ class Client:
         self._fetching: asyncio.Task[None] | None = None
         self._stores: asyncio.Queue[tuple[Position | None, asyncio.Future[None]] | None] = asyncio.Queue()
         self._last_store: asyncio.Future[None] | None = None
+        self._storing: asyncio.Task[None] | None = None
         self._calls: asyncio.Queue[tuple[Callback, object, int | None]] = asyncio.Queue()
         self._failure: Exception | None = None
         self._is_entered = False
@@ -198,8 +199,7 @@ class Client:
     async def flush(self) -> None:
         """Store and acknowledge now what is processed; returns when the position is stored."""
         self._perform(self._core.flush())
-        if self._last_store is not None:
-            await asyncio.shield(self._last_store)
+        await self._stored()
 
     def wake(self) -> None:
         """Call it when the device woke up or the network came back; once too often does no harm.
@@ -219,8 +219,7 @@ class Client:
         self._perform(self._core.close())
         for inbox in self._inboxes.values():
             inbox.end(self._failure or StopAsyncIteration())
-        if self._last_store is not None:
-            await asyncio.shield(self._last_store)
+        await self._stored()
         if connection is not None:
             await connection.end()
         ending = [task for task in self._tasks if task is not asyncio.current_task()]
@@ -237,7 +236,7 @@ class Client:
             url=self._url, tls=tls, codec=self._codec, max_message_bytes=self._max_message_bytes, proxy=self._proxy
         )
         self._is_entered = True
-        _ = self._spawn(self._run_stores())
+        self._storing = self._spawn(self._run_stores())
         _ = self._spawn(self._run_calls())
         return self
 
@@ -438,6 +437,11 @@ class Client:
             finally:
                 if not done.done():
                     done.set_result(None)
+
+    async def _stored(self) -> None:
+        """Wait until what was last to be stored is, or nobody is left to do it: all tasks may have been cancelled."""
+        if self._last_store is not None and self._storing is not None:
+            await asyncio.wait((self._last_store, self._storing), return_when=asyncio.FIRST_COMPLETED)
 
     async def _run_calls(self) -> None:
         while True:

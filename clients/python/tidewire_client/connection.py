@@ -139,7 +139,7 @@ class Connection:
             while (item := await self._outbox.get()) is not None:
                 frame, after = item
                 if after is not None:
-                    await after
+                    await asyncio.shield(after)  # it is the store's: our end must not cancel it
                 await socket.send(self._codec.encode(frame))
             await socket.close()
         except ConnectionClosed:
