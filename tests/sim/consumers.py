@@ -112,7 +112,7 @@ class Consumer:
     def noticed(self, change: Change) -> None:
         """Its server has applied a change."""
         if isinstance(change, Put):
-            if matches_one(self._filters, change.message.subject) and change.message.seq >= self.next_seq:
+            if matches_one(self._filters, change.message.subject):
                 if self._pending is not None:
                     self._pending += 1
                 self.serve()
@@ -199,7 +199,8 @@ class Consumer:
         self.delivered = 0
         self.floor = seq - 1
         self._filters = tuple(self.config.get("filter_subjects", ()))
-        self._pending = None
+        # what comes counts from now on, even below where it stands
+        self._pending = 0 if seq > self._view.last_seq else None
 
     def _flush(self) -> None:
         if self._loop.time() - self._flushed_s >= FLUSHED_EACH_S:

@@ -143,7 +143,7 @@ class Stream:
     def purge(self, through: int) -> int:
         """Delete everything up to a sequence; returns how many were deleted."""
         before = len(self.truth.messages)
-        if self.truth.last_seq and through >= self.truth.first_seq:
+        if through >= self.truth.first_seq:
             self.change(Purge(min(through, self.truth.last_seq)))
         return before - len(self.truth.messages)
 
@@ -210,12 +210,13 @@ class Stream:
         """The state as STREAM.INFO tells it."""
         state: dict[str, Any] = {
             "messages": len(view.messages),
-            "bytes": sum(message.size_bytes for message in view.messages.values()) if len(view.messages) < 50 else 1,
+            "bytes": view.size_bytes,
             "first_seq": view.first_seq,
             "last_seq": view.last_seq,
             "consumer_count": len(self.consumers),
         }
-        if holes := view.deleted():
+        holes = view.deleted()
+        if holes and (deleted or view.last_seq):
             state["num_deleted"] = len(holes)
             if deleted:
                 state["deleted"] = holes

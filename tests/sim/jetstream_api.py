@@ -91,7 +91,7 @@ class JetStreamApi:
             return None
         if name in self._nats.streams:
             return _error(400, 10058, "stream name already in use with a different configuration")
-        return self._told(self._nats.add_stream(config), {})
+        return {**self._told(self._nats.add_stream(config), {}), "did_create": True}
 
     def _stream_info(self, stream: Stream, consumer: str, body: dict[str, Any]) -> Answer:
         del consumer
@@ -99,14 +99,15 @@ class JetStreamApi:
             return None  # in the middle of an election: nobody, or somebody who names no leader
         return self._told(stream, body)
 
-    def _told(self, stream: Stream, body: dict[str, Any]) -> Answer:
+    def _told(self, stream: Stream, body: dict[str, Any]) -> dict[str, Any]:
         view = stream.leading or stream.replicas[self._nats.random.choice(self._nats.alive())].view
         state = stream.state(view, deleted=bool(body.get("deleted_details")))
         total = 0
         if wanted := body.get("subjects_filter"):
             subjects = sorted(m.subject for m in view.matching((wanted,), 1))
             total = len(subjects)
-            state["subjects"] = dict.fromkeys(subjects[body.get("offset", 0) :], 1) or None
+            if page := subjects[body.get("offset", 0) :]:
+                state["subjects"] = dict.fromkeys(page, 1)
         cluster = {"leader": stream.leader} if stream.leader is not None else {}
         created = rfc3339(stream.created_ns)
         return {"total": total, "config": stream.config, "created": created, "state": state, "cluster": cluster}
@@ -128,6 +129,8 @@ class JetStreamApi:
         del consumer
         if not stream.is_ready:
             return None
+        if body["seq"] > stream.truth.last_seq:
+            return _error(500, 10057, "stream store EOF")
         if stream.remove(body["seq"]):
             return {"success": True}
         return _error(400, 10043, f"sequence {body['seq']} not found")

@@ -18,7 +18,8 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     @property
     def size_bytes(self) -> int:
         """What it counts for in the file store's sums."""
-        return 22 + 8 + len(self.subject) + len(self.payload) + (len(self.headers) + 4 if self.headers else 0)
+        headers = len(self.headers) + 4 if self.headers else 0
+        return 30 + len(self.subject) + len(self.payload) + headers
 
 
 class Put(msgspec.Struct, frozen=True, gc=False):
@@ -49,6 +50,7 @@ class View:
         self.messages: dict[int, Message] = {}
         self.first_seq = 0
         self.last_seq = 0
+        self.size_bytes = 0
         self._newest: dict[str, int] = {}
         self._one_a_subject = one_a_subject
 
@@ -63,14 +65,15 @@ class View:
                 if not self.messages or self.first_seq == 0:
                     self.first_seq = message.seq
                 self.messages[message.seq] = message
+                self.size_bytes += message.size_bytes
                 self.last_seq = self._newest[message.subject] = message.seq
             case Remove(seq):
                 gone = [seq] if seq in self.messages else []
             case Purge(through):
                 gone = [seq for seq in range(self.first_seq, min(through, self.last_seq) + 1) if seq in self.messages]
         for seq in gone:
-            del self.messages[seq]
-        if gone:
+            self.size_bytes -= self.messages.pop(seq).size_bytes
+        if gone or (isinstance(change, Purge) and not self.messages):
             self.first_seq = next(iter(self.messages), self.last_seq + 1)
         return gone
 
@@ -90,8 +93,8 @@ class View:
         return next((m for m in reversed(self.messages.values()) if matches(pattern, m.subject)), None)
 
     def deleted(self) -> list[int]:
-        """Sequences between the first and the last that are gone."""
-        if len(self.messages) == self.last_seq + 1 - self.first_seq or not self.last_seq:
+        """Sequences between the first and the last that are gone; as nats-server says, 0 before the first message."""
+        if len(self.messages) == self.last_seq + 1 - self.first_seq:
             return []
         return [seq for seq in range(self.first_seq, self.last_seq + 1) if seq not in self.messages]
 
@@ -128,16 +131,17 @@ def matches_one(filters: tuple[str, ...], subject: str) -> bool:
 
 
 def overlap(patterns: tuple[str, ...]) -> bool:
-    """Whether a subject could match two of the patterns, as nats-server refuses for a consumer."""
-    return any(_meet(one.split("."), other.split(".")) for i, one in enumerate(patterns) for other in patterns[:i])
+    """Whether all subjects of one pattern are another's too: nats-server refuses that for a consumer."""
+    return any(_holds(one, other) or _holds(other, one) for at, one in enumerate(patterns) for other in patterns[:at])
 
 
-def _meet(one: list[str], other: list[str]) -> bool:
-    for at in range(max(len(one), len(other))):
-        ends = at >= len(one) or at >= len(other)
-        here = one[at] if at < len(one) else "", other[at] if at < len(other) else ""
-        if ">" in here and not ends:
-            return True
-        if ends or not (here[0] == here[1] or "*" in here):
+def _holds(wide: str, narrow: str) -> bool:
+    widest, given = wide.split("."), narrow.split(".")
+    for at, token in enumerate(given):
+        if at >= len(widest):
             return False
-    return True
+        if widest[at] == ">":
+            return True
+        if token == ">" or (widest[at] != "*" and widest[at] != token):
+            return False
+    return len(widest) == len(given)
