@@ -6,8 +6,10 @@ import logging
 from gateway.demo_pulse import KEPT_EVENTS, Pulse, Waiting
 from mesh.api import Api, StreamInfo
 from mesh.contiguity import Hole
+from mesh.epochs import Epochs
 from mesh.event import StoredEvent
 from mesh.feed import Feed, FeedSettings
+from mesh.kv import Bucket
 from mesh.link import Link
 from security.errors import TidewireError
 
@@ -20,8 +22,9 @@ AGAIN_S = 0.5
 class PulseReader:
     """Follows the newest events of the stream. ``run`` in a task; ask at any time."""
 
-    def __init__(self, stream: str) -> None:
+    def __init__(self, stream: str, bucket: str) -> None:
         self._stream = stream
+        self._bucket = bucket
         self._feed: Feed | None = None
         self._pulse: Pulse | None = None
 
@@ -33,13 +36,16 @@ class PulseReader:
 
     async def run(self, link: Link) -> None:
         """Read until cancelled; a stream that was replaced is read from its beginning."""
+        api = Api(link)
+        epochs = Epochs(link, Bucket(link, api, self._bucket))  # so that identities are those of the gateways
         while True:
             feed = Feed(
                 link,
-                Api(link),
+                api,
                 FeedSettings(stream=self._stream, name="page"),
                 deliver=self._deliver,
                 hole=_ignore,
+                epochs=epochs,
             )
             self._feed, self._pulse = feed, None
             try:

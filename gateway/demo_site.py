@@ -52,12 +52,12 @@ class DemoSite:
     def __exit__(self, *_: object) -> None:
         self._socket.close()
 
-    async def run(self, backstage: Backstage, tls: ServerTls, nats: LinkSettings, stream: str) -> None:
+    async def run(self, backstage: Backstage, tls: ServerTls, nats: LinkSettings, stream: str, bucket: str) -> None:
         """Serve until cancelled; nats-server and gateway may come and go meanwhile.
 
-        ``nats``: as a user who may read the stream through a consumer.
+        ``nats``: as a user who may read the stream through a consumer, and the bucket of the cursors.
         """
-        reader = PulseReader(stream)
+        reader = PulseReader(stream, bucket)
         async with contextlib.AsyncExitStack() as stack:
             link = Link(nats)
             stack.push_async_callback(link.close)

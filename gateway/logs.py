@@ -34,7 +34,7 @@ FIELDS = frozenset(
         "restarts", "role",
         "server_id", "leader", "replicas", "tap", "task", "op", "state", "kind", "error", "cause", "failures",
         "attempt", "retry", "connects",
-        "key", "backoff_s", "delay_s", "elapsed_ms", "timeout_s", "waited_ms", "uptime_s", "in_flight", "recent",
+        "key", "epoch", "backoff_s", "delay_s", "elapsed_ms", "timeout_s", "waited_ms", "uptime_s", "in_flight", "recent",
         "replaying", "parked", "live", "ready", "saved", "source",
     }
 )  # fmt: skip

@@ -15,10 +15,12 @@ from gateway.leak_guard import LeakGuard
 from gateway.settings import policy
 from mesh.api import Api, StreamInfo
 from mesh.contiguity import Hole
+from mesh.epochs import EPOCH_SUBJECT, Epochs
 from mesh.event import StoredEvent
 from mesh.feed import Feed, FeedSettings
+from mesh.kv import Bucket
 from replay.recent import BYTES_FACTOR, EVENT_OVERHEAD_BYTES, RecentWindow
-from security.errors import StreamReplaced, UpstreamUnavailable
+from security.errors import LimitReached, StreamReplaced, UpstreamUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -26,10 +28,18 @@ DEAD_LETTER_SUBJECT = "tidewire.deadletter.clear"
 """Core NATS subject that hears of withheld events."""
 
 
+WITNESS_EVERY_S = 2.0
+"""Seconds between notes of what was read last, by which a gateway that starts can tell whether it is still there."""
+WITNESS_AT_END_S = 2.0
+"""Seconds that a drained gateway takes to write it a last time."""
+
+
 async def read_stream(house: House) -> None:
     """The feed, for ever; a new one when the stream was replaced."""
+    epochs = _epochs(house)
+    await house.link.tap(EPOCH_SUBJECT, lambda *_: house.feed.look_soon() if house.feed is not None else None)
     while True:
-        reading = _Reading(house)
+        reading = _Reading(house, epochs)
         house.feed = reading.feed
         try:
             await reading.feed.run(reading.begin)
@@ -39,26 +49,43 @@ async def read_stream(house: House) -> None:
             for connection in list(house.exchange.by_key.values()) if house.open_exchange is not None else ():
                 connection.guarded(partial(connection.close, close_codes.UPSTREAM_UNAVAILABLE))
             house.feed, house.open_exchange = None, None
+        except asyncio.CancelledError:
+            if house.is_draining:
+                await reading.keep_witness(WITNESS_AT_END_S)
+            raise
         finally:
             reading.end()
+
+
+def _epochs(house: House) -> Epochs:
+    api = _api(house)
+    idle_s = house.config.cursors.session_idle_s  # then an entry of the bucket expires
+    return Epochs(house.link, Bucket(house.link, api, house.config.cursors.bucket), refresh_s=min(3_600, idle_s / 4))
+
+
+def _api(house: House) -> Api:
+    """Calls that do not queue behind those of sessions, and are counted with them."""
+    api = Api(house.link)
+    api.calls = house.api.calls
+    return api
 
 
 class _Reading:
     """One stream's feed and the exchange that it fills."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, epochs: Epochs) -> None:
         self._house = house
+        self._epochs = epochs
         self._exchange: Exchange | None = None
-        self._clock: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._guard = LeakGuard(policy(house.config))
-        api = Api(house.link)  # of its own: the feed does not queue behind sessions
-        api.calls = house.api.calls
         self.feed = Feed(
             house.link,
-            api,
+            _api(house),
             FeedSettings(stream=house.config.stream.name),
             deliver=self._deliver,
             hole=self._hole,
+            epochs=epochs,
         )
 
     def begin(self, info: StreamInfo) -> int:
@@ -67,12 +94,32 @@ class _Reading:
         first = _first_to_read(info, config)
         recent = RecentWindow(first - 1, bytes_most=config.recent.recent_bytes, events_most=config.recent.recent_events)
         self._exchange = self._house.open_exchange = Exchange(recent, self.feed.identity, self._guard, self._leaked)
-        self._clock = asyncio.create_task(self._exchange.run(), name="clock")
+        self._tasks = [
+            asyncio.create_task(self._exchange.run(), name="clock"),
+            asyncio.create_task(self._keep_witnesses(), name="witness"),
+        ]
         return first
 
     def end(self) -> None:
-        if self._clock is not None:
-            self._clock.cancel()
+        for task in self._tasks:
+            task.cancel()
+
+    async def keep_witness(self, within_s: float) -> None:
+        """Write down which event was read last, where NATS answers within so many seconds."""
+        epoch = self.feed.epoch
+        if epoch is None or self._exchange is None:
+            return
+        try:
+            async with asyncio.timeout(within_s):
+                if not await self._epochs.keep(epoch, self.feed.witness):
+                    self.feed.stop("another epoch has begun")
+        except (UpstreamUnavailable, LimitReached, TimeoutError) as error:
+            log.warning("what was read last could not be written down", extra={"error": str(error)})
+
+    async def _keep_witnesses(self) -> None:
+        while True:
+            await asyncio.sleep(WITNESS_EVERY_S)
+            await self.keep_witness(WITNESS_EVERY_S * 5)
 
     def _leaked(self, event: StoredEvent, pointers: list[str]) -> None:
         """Say that an event was withheld: where, never what. Once for each gateway that reads it as it comes."""

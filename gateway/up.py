@@ -100,7 +100,8 @@ async def up(folder: StateFolder, wanted: Wanted, ready: Callable[[Running], Non
                     shop=shop,
                 )
                 tls = ServerTls(keys.certificate, keys.key, time.time())
-                serving = site.run(backstage, tls, _link_settings(server, "gateway"), config.stream.name)
+                nats = _link_settings(server, "gateway")
+                serving = site.run(backstage, tls, nats, config.stream.name, config.cursors.bucket)
                 group.create_task(serving, name="page")
             running = _running(folder, server, supervisor, keys, site)
             await until_serving(supervisor.host, supervisor.port, keys.ca)

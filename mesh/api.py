@@ -6,7 +6,6 @@ equal questions about the stream's state share one answer.
 """
 
 import asyncio
-import datetime
 from collections import Counter
 from typing import Any, TypeVar
 
@@ -54,6 +53,7 @@ class StreamState(msgspec.Struct, frozen=True):
 
 class _Cluster(msgspec.Struct, frozen=True):
     leader: str = ""
+    leader_since: str = ""  # from nats-server 2.12 on, in a cluster
 
 
 class StreamInfo(msgspec.Struct, frozen=True):
@@ -65,8 +65,9 @@ class StreamInfo(msgspec.Struct, frozen=True):
 
     @property
     def leader(self) -> str:
-        """Name of the server that answered as leader."""
-        return self.cluster.leader
+        """Who answered as leader, and since when it is: between two equal answers no other one was. Empty: none."""
+        cluster = self.cluster
+        return f"{cluster.leader} {cluster.leader_since}".rstrip() if cluster.leader else ""
 
 
 class StoredMessage(msgspec.Struct, frozen=True):
@@ -90,16 +91,6 @@ class ConsumerInfo(msgspec.Struct, frozen=True):
     num_pending: int = 0
     created: str = ""
     config: dict[str, Any] = {}
-
-
-def identity_of(name: str, created: str) -> str:
-    """The identity of a stream: its name and birth in nanoseconds, as in ``EVENTS:1795420000123456789``.
-
-    Two streams that were made one after the other under the same name differ by it.
-    """
-    whole, _, rest = created.removesuffix("Z").partition(".")
-    seconds = int(datetime.datetime.fromisoformat(whole + "+00:00").timestamp())
-    return f"{name}:{seconds * 1_000_000_000 + int(rest.ljust(9, '0')[:9] or 0)}"
 
 
 class Api:

@@ -2,20 +2,23 @@
 
 One ephemeral consumer (memory, one replica, no acks) and overlapping pull requests feed one tap. The consumer is made
 again at the last good sequence + 1 when a delivery is missing, when heartbeats stop, when the server says that it is
-gone, and when the connection was rebuilt. While idle the leader is asked whether the stream is still the same and
-whether its last sequence has moved on without us.
+gone, and when the connection was rebuilt. Before each such reading on, and while idle, the leader is asked whether
+the stream is still the same, the newest event that was read included, and whether its last sequence has moved on
+without us.
 """
 
 import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
-from mesh.api import NO_MESSAGE, Api, ApiError, ConsumerInfo, StreamInfo, identity_of
+from mesh.api import NO_MESSAGE, Api, ApiError, ConsumerInfo, StoredMessage, StreamInfo
 from mesh.contiguity import Broken, Contiguity, Hole
+from mesh.epoch import Epoch, Witness, identity_of
+from mesh.epochs import Epochs
 from mesh.event import StoredEvent, header_of, is_well_formed, read_delivery, status_of
 from mesh.link import Link, Tap
 from security.errors import LimitReached, StreamReplaced, UpstreamUnavailable
@@ -58,13 +61,20 @@ class Feed:
         *,
         deliver: Callable[[StoredEvent], None],
         hole: Callable[[Hole], None],
+        epochs: Epochs | None = None,
     ) -> None:
         self._link = link
         self._api = api
         self._settings = settings
         self._deliver = deliver
         self._hole = hole
+        self._epochs = epochs
         self._contiguity = Contiguity(0)
+        self._created = ""
+        self._newest: StoredEvent | None = None
+        self._empty_above = 0
+        """Nothing is stored above it and up to ``head``."""
+        self._look_due = False
         self._wake = asyncio.Event()
         self._room = 0
         self._broken = ""
@@ -77,7 +87,9 @@ class Feed:
         self._inbox = ""
         self._heard_s = 0.0
         self.identity = ""
-        """Identity of the stream that is read; empty until first seen."""
+        """Identity of the stream that is read; empty until first seen. Without ``epochs`` it has none of them."""
+        self.epoch: Epoch | None = None
+        """The epoch that is read, as last asked for."""
         self.pending = 0
         """Events after the newest one delivered, as far as the server knew then."""
         self.damaged = 0
@@ -92,6 +104,22 @@ class Feed:
     def head(self) -> int:
         """Sequence up to which everything has been delivered or told as a hole."""
         return self._contiguity.head
+
+    @property
+    def witness(self) -> Witness | None:
+        """The newest event that was read, if any was."""
+        newest = self._newest
+        return Witness(newest.seq, newest.time_ns) if newest is not None else None
+
+    def look_soon(self) -> None:
+        """Ask at once whether the stream is still the same: somebody says that it may not be."""
+        self._look_due = True
+        self._wake.set()
+
+    def stop(self, reason: str) -> None:
+        """Let ``run`` raise ``StreamReplaced``."""
+        self._failure, self._broken = self._failure or StreamReplaced(reason), reason
+        self._wake.set()
 
     async def close(self) -> None:
         """Delete the consumer, as far as NATS lets us."""
@@ -108,8 +136,8 @@ class Feed:
     async def run(self, start: Callable[[StreamInfo], int]) -> None:
         """Read for ever. ``start`` chooses the first sequence from the stream's state, once.
 
-        Raises ``StreamReplaced`` when the stream is another one than before, or has lost its newest events (its last
-        sequence fell back below ``head``): a new ``Feed`` must begin.
+        Raises ``StreamReplaced`` when the stream is another one than before, or has lost its newest events, whether or
+        not it has others in their place by now: a new ``Feed`` must begin.
         """
         failures = 0
         while True:
@@ -136,11 +164,9 @@ class Feed:
         await self._link.wait_up(30)
         settings = self._settings
         info = await self._look()
-        if not self.identity:
-            self.identity = identity_of(settings.stream, info.created)
-            first = max(start(info), 1)
-            self._contiguity = Contiguity(first - 1)
-            self._goal = info.state.last_seq
+        if not self._created:
+            await self._verify(info)
+            self._begin(info, start)
         self._contiguity.restart(info.state.first_seq)
         self._made += 1
         name = f"{settings.name}-{self._link.inbox.rpartition('.')[2]}-{self._made}"
@@ -161,6 +187,7 @@ class Feed:
         body = {"stream_name": settings.stream, "config": config, "action": "create"}
         try:
             await self._make(f"{settings.stream}.{name}", body)
+            await self._verify(info)  # a server that starts anew after this has forgotten the consumer
             if self.head >= self._goal:
                 self.caught_up.set()
             await self._pull()
@@ -169,32 +196,106 @@ class Feed:
             raise
         return tap
 
+    def _begin(self, info: StreamInfo, start: Callable[[StreamInfo], int]) -> None:
+        name = self._settings.stream
+        self._created = info.created
+        self.identity = self.epoch.identity(name) if self.epoch is not None else identity_of(name, info.created)
+        first = max(start(info), 1)
+        self._contiguity = Contiguity(first - 1)
+        self._empty_above = first - 1 if info.state.messages else 0
+        self._goal = info.state.last_seq
+
     async def _make(self, name: str, body: dict[str, Any]) -> None:
         made = await self._api.call("CONSUMER.CREATE", name, body, ConsumerInfo)
         if isinstance(made, ApiError):
             raise UpstreamUnavailable(f"feed consumer: {made.description}")
 
     async def _look(self) -> StreamInfo:
-        info = await self._api.stream_info(self._settings.stream)
-        if isinstance(info, ApiError):
-            raise UpstreamUnavailable(f"stream {self._settings.stream}: {info.description}")
-        identity = identity_of(self._settings.stream, info.created)
-        if self.identity and identity != self.identity:
-            raise StreamReplaced(f"stream {self._settings.stream} was made anew")
-        if self.identity and info.state.last_seq < self.head:
-            self._believe_fallen_back(info)
+        """The stream's state: the same stream, in the same epoch, and not shorter than what was read."""
+        name, read = self._settings.stream, self._read_through()  # before the question, so that the answer is younger
+        info = await self._ask()
+        if self._created and info.created != self._created:
+            raise StreamReplaced(f"stream {name} was made anew")
+        if self._epochs is not None:
+            await self._open_epoch(self._epochs, info.created)
+            if self._kept_through() > max(read, info.state.last_seq):
+                read, info = self._kept_through(), await self._ask()
+        if info.state.last_seq < read:
+            self._believe_fallen_back(info, read)
             raise UpstreamUnavailable("the stream's leader is behind the feed")
         self._fallen = ("", 0.0)
         return info
 
-    def _believe_fallen_back(self, info: StreamInfo) -> None:
+    async def _open_epoch(self, epochs: Epochs, created: str) -> None:
+        try:
+            epoch = await epochs.open(created)
+        except (UpstreamUnavailable, LimitReached):
+            if not self._created:
+                raise
+            self._look_due = True  # what is known of it holds for a moment longer: cursors cannot be claimed either
+            return
+        if self._created and epoch.identity(self._settings.stream) != self.identity:
+            raise StreamReplaced(f"stream {self._settings.stream} is in another epoch")
+        self.epoch = epoch
+
+    def _kept_through(self) -> int:
+        """The highest sequence that any gateway is known to have read."""
+        return self.epoch.witness.seq if self.epoch is not None and self.epoch.witness is not None else 0
+
+    def _read_through(self) -> int:
+        return max(self.head, self._kept_through())
+
+    async def _ask(self) -> StreamInfo:
+        info = await self._api.stream_info(self._settings.stream)
+        if isinstance(info, ApiError):
+            raise UpstreamUnavailable(f"stream {self._settings.stream}: {info.description}")
+        return info
+
+    def _believe_fallen_back(self, info: StreamInfo, read: int) -> None:
         """One answer is no proof: a leader that was just elected may not have applied everything yet."""
         leader, since_s = self._fallen
         now_s = asyncio.get_running_loop().time()
         if leader != info.leader or not info.leader:  # none named: in the middle of an election
             self._fallen = (info.leader, now_s)
         elif now_s - since_s >= FALLEN_S:
-            raise StreamReplaced(f"stream {self._settings.stream} fell back from {self.head} to {info.state.last_seq}")
+            self._fell_back(f"from {read} to {info.state.last_seq}")
+
+    def _fell_back(self, how: str) -> NoReturn:
+        if self._epochs is not None and self.epoch is not None:
+            self._epochs.end(self.epoch)
+        raise StreamReplaced(f"stream {self._settings.stream} fell back {how}")
+
+    def _witnesses(self) -> list[Witness]:
+        """The newest event that this feed has read, and the newest that any gateway is known to have read."""
+        kept = self.epoch.witness if self.epoch is not None else None
+        return [witness for witness in dict.fromkeys((self.witness, kept)) if witness is not None]
+
+    async def _verify(self, info: StreamInfo) -> None:
+        """Ask the leader for what was read: another event in its place is proof that the stream fell back.
+
+        An event that is not there any more proves nothing, and is no sign of a leader that lags: the leader that
+        answered ``info`` had it.
+        """
+        for witness in self._witnesses():
+            found = await self._first_from(witness.seq, info)
+            if found is not None and witness.is_contradicted(found.seq, found.time):
+                self._fell_back(f"below {witness.seq} and has another event there")
+        empty_above, head = self._empty_above, self.head
+        if empty_above < head:
+            found = await self._first_from(empty_above + 1, info)
+            if found is not None and found.seq <= head:
+                self._fell_back(f"below {found.seq}, where there was none")
+
+    async def _first_from(self, seq: int, info: StreamInfo) -> StoredMessage | None:
+        """The leader's first event at or above ``seq``; None is its word too, as in docs/decisions/0002."""
+        found = await self._api.next_message(self._settings.stream, seq, ">")
+        if not isinstance(found, ApiError):
+            return found
+        if found.err_code != NO_MESSAGE:
+            raise UpstreamUnavailable(f"stream {self._settings.stream}: {found.description}")
+        if not info.leader or (await self._ask()).leader != info.leader:
+            raise UpstreamUnavailable("the stream's leader changed")
+        return None
 
     async def _follow(self) -> None:
         """Keep pulling until something is wrong."""
@@ -218,8 +319,9 @@ class Feed:
                 return
             if self._room < settings.batch // 2:
                 await self._pull()
-            if now_s - probed_s >= settings.probe_s:
-                if probed_head == self.head:
+            if self._look_due or now_s - probed_s >= settings.probe_s:
+                if self._look_due or probed_head == self.head:
+                    self._look_due = False
                     await self._probe()
                 probed_s, probed_head = now_s, self.head
 
@@ -227,6 +329,7 @@ class Feed:
         """Nothing came for a while: is the stream still ours, and is what it holds beyond ``head`` really gone?"""
         head = self.head
         info = await self._look()
+        await self._verify(info)
         last_seq = info.state.last_seq
         if last_seq <= head:
             return
@@ -286,6 +389,7 @@ class Feed:
             if judged is not None:
                 self._hole(judged)
             self._deliver(event)
+            self._newest, self._empty_above = event, event.seq
         except Exception as error:  # noqa: BLE001  # the read loop would swallow it, and the event with it
             self._failure, self._broken = error, "the receiver failed"
             self._wake.set()

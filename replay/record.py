@@ -52,6 +52,9 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
 NUMBER_LIMIT = 2**63
 """No sequence or time is as large; a larger number could be read, but not written again."""
 
+SESSION_PREFIX = "s-"
+"""With it the keys of sessions begin, and no others."""
+
 _decoder = msgspec.json.Decoder(Record)
 
 
@@ -59,7 +62,12 @@ def session_key(owner: Owner) -> str:
     """The session's key: ``s-`` and 26 characters of base32 over SHA-256; each part is prefixed by its length."""
     parts = (owner.issuer, owner.subject, owner.session)
     digest = hashlib.sha256(b"".join(b"%d:%s" % (len(part.encode()), part.encode()) for part in parts)).digest()
-    return "s-" + base64.b32encode(digest).decode().lower()[:26]
+    return SESSION_PREFIX + base64.b32encode(digest).decode().lower()[:26]
+
+
+def is_session_key(key: str) -> bool:
+    """Whether a key of the bucket is a session's."""
+    return key.startswith(SESSION_PREFIX)
 
 
 def encode_record(record: Record) -> bytes:

@@ -17,7 +17,7 @@ from gateway.commands.upstream import config_of, connected
 from gateway.config import Config
 from mesh.api import CONSUMER_NOT_FOUND, Api, ApiError, ConsumerInfo
 from mesh.kv import Bucket
-from replay.record import Record, decode_record
+from replay.record import Record, decode_record, is_session_key
 from security.errors import ConfigurationError, TidewireError, UpstreamUnavailable
 
 
@@ -35,7 +35,7 @@ class _Store:
 
     async def all(self) -> AsyncIterator[tuple[str, Record]]:
         """Each session that can be read, by key."""
-        for key in sorted(await self._bucket.keys()):
+        for key in sorted(filter(is_session_key, await self._bucket.keys())):
             entry = await self._bucket.get(key)
             record = decode_record(entry.value) if entry is not None else None
             if record is not None:

@@ -95,7 +95,7 @@ async def running_site(server: EmbeddedServer, folder: Path, shop: ShopKeeper | 
         backstage = Backstage(
             gateway_port=8_443, keys=keys, device_keys=lambda name: folder / name, kill_worker=site.kill, shop=shop
         )
-        async with running(demo.run(backstage, tls, link_settings(server, user="gateway"), "EVENTS")):
+        async with running(demo.run(backstage, tls, link_settings(server, user="gateway"), "EVENTS", "cursors")):
             yield site
 
 

@@ -17,8 +17,8 @@ from mesh.api import (
     StoredMessage,
     StreamInfo,
     StreamState,
-    identity_of,
 )
+from mesh.epoch import identity_of
 from mesh.link import Link, LinkSettings, Reply
 from mesh.topology import Topology
 from security.errors import LimitReached, UpstreamUnavailable
@@ -181,18 +181,17 @@ async def test_an_error_is_a_value_and_a_body_goes_along() -> None:
 
 
 @pytest.mark.parametrize(
-    ("created", "birth"),
+    ("cluster", "leader"),
     [
-        ("2026-11-19T01:06:40Z", 1795050400_000000000),
-        ("2026-11-19T01:06:40.1Z", 1795050400_100000000),
-        ("2026-11-19T01:06:40.123456789Z", 1795050400_123456789),
-        ("2026-11-19T01:06:40.000000001Z", 1795050400_000000001),
-        ("2026-11-19T01:06:40.12345678Z", 1795050400_123456780),
-        ("1970-01-01T00:00:00Z", 0),
+        (b"", ""),
+        (b',"cluster":{"leader":"n1"}', "n1"),  # a server on its own
+        (b',"cluster":{"leader":"n1","leader_since":"2026-11-23T08:00:00Z"}', "n1 2026-11-23T08:00:00Z"),
+        (b',"cluster":{"leader":"","leader_since":"2026-11-23T08:00:00Z"}', ""),
     ],
 )
-def test_the_identity_of_a_stream_is_its_name_and_birth_in_nanoseconds(created: str, birth: int) -> None:
-    assert identity_of("EVENTS", created) == f"EVENTS:{birth}"
+def test_a_leader_is_told_from_itself_at_another_time(cluster: bytes, leader: str) -> None:
+    told = msgspec.json.decode(b'{"created":"2026-11-23T08:00:00Z","state":{}%s}' % cluster, type=StreamInfo)
+    assert told.leader == leader
 
 
 @pytest_asyncio.fixture
