@@ -34,8 +34,8 @@ FIELDS = frozenset(
         "restarts", "role",
         "server_id", "leader", "replicas", "tap", "task", "op", "state", "kind", "error", "cause", "failures",
         "attempt", "retry", "connects",
-        "key", "epoch", "backoff_s", "delay_s", "elapsed_ms", "timeout_s", "waited_ms", "uptime_s", "in_flight", "recent",
-        "replaying", "parked", "live", "ready", "saved", "source",
+        "key", "backoff_s", "delay_s", "elapsed_ms", "timeout_s", "waited_ms", "uptime_s", "in_flight", "recent",
+        "replaying", "parked", "live", "ready", "saved", "source", "epoch",
     }
 )  # fmt: skip
 """Names of the fields that may be written. A ``principal`` is a hash, a ``session`` a name of the client's choice."""
