@@ -165,17 +165,17 @@ class Device:
         if client is None or client.failure is not None or VISITED in client._core.patterns:
             return
         ledger.unwanted.discard(VISITED)
+        events = client.subscribe(VISITED)
         try:
-            async with asyncio.timeout(stay_s), client.subscribe(VISITED) as events:
+            async with asyncio.timeout(stay_s):
                 async for event in events:
                     self._process(event)
-        except TimeoutError:
+        except (TimeoutError, ClientError):
             pass
-        except ClientError:
-            return
         finally:
             ledger.unwanted.add(VISITED)
             self._oracle.let_go(ledger, {VISITED})
+            await events.aclose()
 
     def _process(self, event: Event) -> None:
         number = event.data["n"] if isinstance(event.data, dict) else None

@@ -126,10 +126,12 @@ class Oracle:
         if reason == "stream_replaced":
             if self.life == 0:
                 raise Violation(f"{ledger.name} is told that the stream was replaced, and it was not")
-            return [event for event in ledger.pending.values() if not event.lives_in(life)]
-        if life == self.life and not any(self._may_be_lost(seq) for seq in range(after + 1, before)):
+        elif life == self.life and not any(self._may_be_lost(seq) for seq in range(after + 1, before)):
             raise Violation(f"{ledger.name} is told a gap {after}..{before} ({reason}) that is none")
-        return [event for event in ledger.pending.values() if after < event.seq < before and event.lives_in(life)]
+        named = [event for event in ledger.pending.values() if after < event.seq < before and event.lives_in(life)]
+        if reason == "stream_replaced":  # all of the old stream, and of the new one what was lost meanwhile
+            named += [event for event in ledger.pending.values() if not event.lives_in(life)]
+        return named
 
     def _may_be_lost(self, seq: int) -> bool:
         event = self.in_life(self.life, seq)

@@ -1,17 +1,18 @@
 """The way between a device and a gateway: ordered, slow, stalled, cut, or silent; and the two ends that use it.
 
-``Socket`` and ``Transport`` are what ``gateway.reception`` sees of aiohttp; ``Dialled`` is what the device's client
-sees of its WebSocket library.
+``Socket`` and ``Transport`` are what ``gateway.reception`` sees of aiohttp, ``DeviceSocket`` what the Python client sees
+of websockets.
 """
 
 import asyncio
-import contextvars
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from random import Random
-from typing import Any
 
 from aiohttp import WSMessage, WSMsgType
+from tidewire_client.connection import CLOSE_WITHIN_S
+from websockets.exceptions import ConnectionClosedError
+from websockets.frames import Close
 
 CLOSE_WAIT_S = 2.0
 """How long the gateway's end of a socket waits for the device's answer to its close, as aiohttp is told to."""
@@ -231,80 +232,75 @@ def messages_of(data: bytes) -> list[tuple[int, bytes]]:
     return found
 
 
-class Dialled:
-    """A device's connection: what ``tidewire_client.connection.Connection`` is to the client, over a ``Wire``.
+class DeviceSocket:
+    """The device's end: what ``tidewire_client.connection`` sees of the library ``websockets``."""
 
-    It has the class's interface, and like it says what happens and decides nothing.
-    """
+    def __init__(self, wire: Wire, subprotocol: str) -> None:
+        self.subprotocol = subprotocol
+        self.transport = self
+        self._wire = wire
+        self._inbox: deque[bytes] = deque()
+        self._news = asyncio.Event()
+        self._closed: ConnectionClosedError | None = None
+        self._pongs: list[asyncio.Future[None]] = []
+        wire.hear, wire.end = self._hear, self._over
 
-    def __init__(self, number: int, dial: Any, listener: Any, reach: Callable[[str, str], Awaitable[Wire]]) -> None:
-        self.number = number
-        self._codec = dial.codec
-        self._listener = listener
-        self._outbox: asyncio.Queue[Any] = asyncio.Queue()
-        self._wire: Wire | None = None
-        self._ended = asyncio.Event()
-        self._is_over = False
-        self._context = contextvars.copy_context()
-        """The device's own: what it does because of a message is not the gateway's doing."""
-        self.task = asyncio.ensure_future(self._run(dial.url, reach))
+    async def recv(self, *, decode: bool) -> bytes:
+        assert not decode, "the client reads bytes"
+        while not self._inbox:
+            self._require_open()
+            self._news.clear()
+            await self._news.wait()
+        return self._inbox.popleft()
 
-    def send(self, frame: Any, after: Any) -> None:
-        self._outbox.put_nowait((frame, after))
+    async def send(self, message: str | bytes) -> None:
+        self._require_open()
+        self._wire.up.send(len(message), lambda: self._wire.socket.put(message))
 
-    def probe(self) -> None:
-        wire = self._wire
-        if wire is not None and not wire.socket.closed:
-            wire.up.send(6, lambda: wire.down.send(6, self._pong))
+    async def ping(self) -> "asyncio.Future[None]":
+        self._require_open()
+        pong: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._pongs.append(pong)
+        self._wire.up.send(6, lambda: self._answer(pong))
+        return pong
 
-    def _pong(self) -> None:
-        if not self._is_over:
-            self._context.copy().run(self._listener.on_pong, self.number)
+    async def close(self) -> None:
+        if self._closed is None:
+            self._wire.up.send(4, self._wire.socket.answer_close)
+            self._wire.up.send(0, lambda: self._wire.down.send(4, lambda: self._over(1000)))
+            try:
+                async with asyncio.timeout(CLOSE_WITHIN_S):
+                    while self._closed is None:
+                        self._news.clear()
+                        await self._news.wait()
+            except TimeoutError:
+                self._over(None)
 
-    async def end(self) -> None:
-        if self._wire is None:
-            self.task.cancel()
-        else:
-            self._outbox.put_nowait(None)
-        await asyncio.wait((self.task,), timeout=3)
-        if not self.task.done():
-            self.task.cancel()
-            await asyncio.wait((self.task,))
-        if self._wire is not None and not self._wire.up.is_lost:
+    def abort(self) -> None:
+        """As ``asyncio.Transport``."""
+        self._over(None)
+        if not self._wire.up.is_lost:
             self._wire.up.send(0, self._wire.socket.lose)
 
-    async def _run(self, url: str, reach: Callable[[str, str], Awaitable[Wire]]) -> None:
-        try:
-            wire = self._wire = await reach(url, self._codec.encoding)
-        except ConnectionError as error:
-            self._listener.on_broken(self.number, None, None, error)
-            return
-        wire.hear, wire.end = self._hear, self._over
-        self._listener.on_opened(self.number)
-        writing = asyncio.ensure_future(self._write(wire))
-        try:
-            await self._ended.wait()
-        finally:
-            self._is_over = True
-            writing.cancel()
+    def _answer(self, pong: "asyncio.Future[None]") -> None:
+        """The gateway's end answers pings by itself, while it is there."""
+        if not self._wire.socket.closed:
+            self._wire.down.send(6, lambda: None if pong.done() else pong.set_result(None))
 
     def _hear(self, message: bytes) -> None:
-        if not self._is_over:
-            self._context.copy().run(self._listener.on_frames, self.number, self._codec.decode(message))
+        if self._closed is None:
+            self._inbox.append(message)
+            self._news.set()
 
     def _over(self, code: int | None) -> None:
-        if not self._is_over:
-            self._is_over = True
-            self._ended.set()
-            self._context.copy().run(self._listener.on_broken, self.number, code, None, ConnectionResetError("over"))
+        if self._closed is None:
+            self._closed = ConnectionClosedError(Close(code, "") if code is not None else None, None)
+            self._news.set()
+            for pong in self._pongs:
+                if not pong.done():
+                    pong.set_exception(self._closed)
+                    pong.exception()
 
-    async def _write(self, wire: Wire) -> None:
-        while (item := await self._outbox.get()) is not None:
-            frame, after = item
-            if after is not None:
-                await after
-            encoded = self._codec.encode(frame)
-            wire.up.send(len(encoded), lambda encoded=encoded: wire.socket.put(encoded))
-        wire.up.send(4, wire.socket.answer_close)
-        self._is_over = True
-        self._ended.set()
+    def _require_open(self) -> None:
+        if self._closed is not None:
+            raise self._closed

@@ -15,7 +15,7 @@ from unittest import mock
 
 import msgspec
 from tidewire_client import WindowSize
-from tidewire_client import client as client_module
+from tidewire_client import connection as client_connection
 
 from gateway.session import Phase
 from gateway.settings import topology
@@ -26,10 +26,12 @@ from tests.sim.gateways import PROCESS, GatewayNode, Processes, simulated_config
 from tests.sim.nats import Nats, NatsSettings
 from tests.sim.options import Options, choose
 from tests.sim.oracle import ConnectionChecks, Oracle, Violation
-from tests.sim.wire import Dialled, Wire
+from tests.sim.wire import DeviceSocket, Wire
 
 LIVELY_WITHIN_S = 150.0
-"""After the last fault everyone is live and has everything within so many virtual seconds."""
+"""After the last fault everyone is live and has everything within so many virtual seconds of the last delivery."""
+CALM_MOST_S = 3_000.0
+"""And in no case later than at this virtual time."""
 LOOK_S = 0.1
 """How often states are looked at that show in no frame."""
 HOUSES = ("c1", "c2", "c3", "c4", "c5")
@@ -74,6 +76,7 @@ class World:
         self._say = say
         self._hash = hashlib.sha256()
         self._dials = 0
+        self._is_slow = True
         self._chances = {name: self.random(name) for name in ("dial", "publish", "wire")}
 
     def random(self, name: str) -> Random:
@@ -125,6 +128,9 @@ class World:
         await self.faults.run(options.chaos_s)
         self.trace("world", "all faults end")
         await self.faults.end()
+        for wire in self.wires:
+            wire.slowness_s = 0.0
+        self._is_slow = False
         publishing.cancel()
         await self._until(self._is_calm, LIVELY_WITHIN_S, "everyone live with everything")
         for subject in self.subjects():  # once more, when all is well
@@ -133,9 +139,12 @@ class World:
         looking.cancel()
 
     async def _until(self, condition: Callable[[], bool], within_s: float, what: str) -> None:
-        ends_s = self.loop.time() + within_s
+        progress, ends_s = (0, 0), 0.0
         while not condition():
-            if self.loop.time() > ends_s:
+            done = self._deliveries, sum(len(ledger.pending) for ledger in self.oracle.ledgers.values())
+            if done != progress:
+                progress, ends_s = done, self.loop.time() + within_s
+            if self.loop.time() > min(ends_s, CALM_MOST_S):
                 raise Violation(f"not {what} within {within_s} s: {self._who_is_late()}")
             await asyncio.sleep(LOOK_S)
 
@@ -208,9 +217,10 @@ class World:
 
     # --- connections ---
 
-    async def reach(self, url: str, encoding: str) -> Wire:
-        """A device dials: some gateway takes the connection, or nobody does."""
-        name = url.rpartition("/")[2]
+    async def connect(self, url: str, *, subprotocols: list[str], **_settings: Any) -> DeviceSocket:
+        """A device dials (``websockets.connect``): some gateway takes the connection, or nobody does."""
+        name, subprotocol = url.rpartition("/")[2], subprotocols[0]
+        encoding = subprotocol.rpartition(".")[2]
         random, options = self._chances["dial"], self.options
         await asyncio.sleep(options.latency_s * random.uniform(2, 6))
         self._dials += 1
@@ -218,7 +228,7 @@ class World:
         if self.devices[name].is_forced_away or not up:
             raise ConnectionRefusedError
         gateway = random.choice(up)
-        slowness_s = options.slowness_s if name == "device-0" else 0.0
+        slowness_s = options.slowness_s if name == "device-0" and self._is_slow else 0.0
         wire = Wire(self.random(f"wire-{self._dials}"), options.latency_s, slowness_s)
         checks = ConnectionChecks(self.oracle, self.devices[name].ledger, f"{name}@{gateway.process}")
         json = msgspec.json.Decoder() if encoding == "json" else msgspec.msgpack.Decoder()
@@ -229,8 +239,9 @@ class World:
             del self.wires[gone]
         self.wires[wire] = name
         self.trace(who, f"reaches {gateway.process}")
-        gateway.serve(wire, f"tidewire.v1.{encoding}")
-        return wire
+        socket = DeviceSocket(wire, subprotocol)
+        gateway.serve(wire, subprotocol)
+        return socket
 
     def _guarded(self, step: Callable[..., None], *args: Any) -> None:
         try:
@@ -351,9 +362,7 @@ async def _run(seed: int, options: Options, say: Callable[[str], None] | None) -
     root = logging.getLogger()
     root.addHandler(errors)
     try:
-        with mock.patch.object(
-            client_module, "Connection", lambda number, dial, listener: Dialled(number, dial, listener, world.reach)
-        ):
+        with mock.patch.object(client_connection, "connect", world.connect):
             return await world.run()
     finally:
         root.removeHandler(errors)
