@@ -26,8 +26,8 @@ from typing import Any, Self
 
 import msgspec
 from nats.aio.client import Client
+from nats.errors import ConnectionClosedError, NoServersError
 from nats.errors import Error as NatsError
-from nats.errors import NoServersError
 
 from security.errors import UpstreamUnavailable
 from security.secret import Secret
@@ -124,6 +124,7 @@ class Link:
         self._client: _Client | None = None
         self._up = asyncio.Event()
         self._lost = asyncio.Event()
+        self._pong: asyncio.Future[bool] | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._random = Random(secrets.randbits(64))  # noqa: S311  # spreads reconnects, keeps no secret
         self._inbox = f"{settings.inbox_prefix}.{secrets.token_hex(8)}"
@@ -325,12 +326,12 @@ class Link:
                 self.last_error = "no PONG"
                 return
             except (NatsError, OSError) as error:
-                self.last_error = type(error).__name__
+                if not self._lost.is_set():
+                    self.last_error = type(error).__name__
                 return
 
-    @staticmethod
-    async def _ping(client: _Client) -> None:
-        pong: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    async def _ping(self, client: _Client) -> None:
+        pong = self._pong = asyncio.get_running_loop().create_future()
         await client._send_ping(pong)
         await pong
 
@@ -359,7 +360,7 @@ class Link:
             self.last_error = "authorization violation: wrong user, password or credentials"
         elif isinstance(error, ConnectionResetError) and self.last_error.startswith("authorization"):
             pass  # the server has refused again and hung up before its word was read
-        elif not isinstance(error, NoServersError):  # which follows the reason, and says less
+        elif not isinstance(error, NoServersError | ConnectionClosedError):  # which follow the reason, and say less
             self.last_error = type(error).__name__
 
     async def _on_error(self, error: Exception) -> None:
@@ -370,7 +371,14 @@ class Link:
         )
 
     async def _on_closed(self) -> None:
+        self._ended()
+
+    def _ended(self) -> None:
+        """The connection is over. nats-py forgets the PING that waits for its PONG then."""
         self._lost.set()
+        if self._pong is not None and not self._pong.done():
+            self._pong.set_exception(ConnectionClosedError())
+            self._pong.exception()  # a ping that could not be sent leaves nobody to read it
 
 
 def _let_go(client: _Client) -> None:

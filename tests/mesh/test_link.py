@@ -240,6 +240,18 @@ async def publish_all(link: Link, subject: str, payload: bytes, count: int) -> N
         await link.publish(subject, payload)
 
 
+async def test_a_connection_that_ends_while_a_ping_is_under_way_is_made_again_at_once(
+    nats_server: EmbeddedServer,
+) -> None:
+    async with TcpProxy(nats_server.port) as proxy:
+        async with Link(gateway_settings(nats_server, servers=(proxy.url,), dead_after_s=30.0)) as link:
+            proxy.stall()
+            await until(lambda: link._client is not None and link._client._pongs)
+            proxy.cut()
+            proxy.resume()
+            await until(lambda: link.connects == 2, within_s=5)
+
+
 async def test_a_connection_cut_in_the_middle_of_a_message_is_made_again(nats_server: EmbeddedServer) -> None:
     async with TcpProxy(nats_server.port) as proxy:
         async with Link(gateway_settings(nats_server, servers=(proxy.url,))) as link:
