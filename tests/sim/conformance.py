@@ -50,7 +50,7 @@ class Asker:
     """Asks, and keeps what was answered in ``seen``."""
 
     def __init__(self, link: Link) -> None:
-        self._link = link
+        self.link = link
         self._tokens = itertools.count(1)
         self.seen: list[object] = []
         self.deliveries: list[tuple[str, ...]] = []
@@ -58,7 +58,7 @@ class Asker:
 
     async def start(self) -> None:
         """Listen, and begin with empty streams."""
-        await self._link.tap(f"{self._link.inbox}.x.*", self._received)
+        await self.link.tap(f"{self.link.inbox}.x.*", self._received)
         for config in Topology().configs():
             await self.make_stream(config)
         self.seen.clear()
@@ -73,7 +73,7 @@ class Asker:
         payload = msgspec.json.encode(body) if body is not None else b""
         answer: dict[str, Any]
         try:
-            reply = await self._link.request(f"$JS.API.{verb}.{name}", payload, timeout_s=within_s)
+            reply = await self.link.request(f"$JS.API.{verb}.{name}", payload, timeout_s=within_s)
             answer = msgspec.json.decode(reply.payload)
         except UpstreamUnavailable as error:
             answer = {"failed": str(error).split(" within ")[0]}
@@ -128,7 +128,7 @@ class Asker:
         named = {name.replace("_", "-"): value for name, value in headers.items()} or None
         for _ in range(count):
             try:
-                reply = await self._link.request(subject, data, headers=named)
+                reply = await self.link.request(subject, data, headers=named)
                 self.seen.append(reply.payload.decode())
             except UpstreamUnavailable as error:
                 self.seen.append(str(error))
@@ -136,8 +136,8 @@ class Asker:
     async def send_pull(self, consumer: str, **body: object) -> None:
         """Ask for messages; what comes is in ``deliveries`` and ``statuses``."""
         subject = f"$JS.API.CONSUMER.MSG.NEXT.EVENTS.{consumer}"
-        reply = f"{self._link.inbox}.x.{next(self._tokens)}"
-        await self._link.publish(subject, msgspec.json.encode(body), reply=reply)
+        reply = f"{self.link.inbox}.x.{next(self._tokens)}"
+        await self.link.publish(subject, msgspec.json.encode(body), reply=reply)
 
     async def pull(self, consumer: str, **body: Any) -> None:
         """Ask for messages and wait for the end of it."""
@@ -167,7 +167,7 @@ class Asker:
 
     async def get_key(self, key: str) -> None:
         """Read a key by direct get."""
-        reply = await self._link.request(f"$JS.API.DIRECT.GET.KV_cursors.$KV.cursors.{key}")
+        reply = await self.link.request(f"$JS.API.DIRECT.GET.KV_cursors.$KV.cursors.{key}")
         lines = [line for line in reply.headers.split(b"\r\n") if not line.startswith(b"Nats-Time-Stamp: ")]
         self.seen.append((reply.payload, lines))
 

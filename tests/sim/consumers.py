@@ -174,9 +174,15 @@ class Consumer:
             self._tell(pull, b"NATS/1.0 409 Consumer Deleted\r\n\r\n")
 
     def come_back(self) -> None:
-        """Its server has restarted. In memory it begins anew; from the file the newest moment may be missing."""
+        """Its server has restarted. From the file the newest moment may be missing; in memory it begins anew.
+
+        A server on its own has forgotten one in memory: in a cluster the others have not.
+        """
         if self.config.get("mem_storage"):
-            self.begin()
+            if len(self._nats.servers) == 1:
+                self._stream.drop_consumer(self.name)
+            else:
+                self.begin()
             return
         if self._nats.random.random() < 0.5:
             self.next_seq, self.delivered, self.floor = self._flushed

@@ -62,7 +62,8 @@ class Stream:
         """Sequences that were deleted or have expired."""
         self.consumers: dict[str, Consumer] = {}
         self.replicas = {server: Replica(self, server) for server in nats.servers}
-        self.leader: str | None = nats.random.choice(nats.alive())
+        self.leader: str | None = nats.random.choice(nats.alive()) if nats.has_majority else None
+        self.leader_since_ns = nats.now_ns()
         self._proposals = Passage(nats.committing)
         self._in_process: set[str] = set()
         self._ids: dict[str, int] = {}
@@ -76,7 +77,7 @@ class Stream:
     @property
     def is_ready(self) -> bool:
         """Whether there is a leader that has applied everything, so that it may store more."""
-        return self.leader is not None and not self.replicas[self.leader].passage.held_s
+        return self.leader is not None and not self.replicas[self.leader].passage
 
     @property
     def leading(self) -> View | None:
@@ -155,7 +156,8 @@ class Stream:
 
     def elect(self, server: str, behind_s: float) -> None:
         """A new leader, which needs ``behind_s`` seconds to apply what it has; until then it stores nothing."""
-        self.leader = server
+        if server != self.leader:
+            self.leader, self.leader_since_ns = server, self.nats.now_ns()
         passage = self.replicas[server].passage
         passage.hold(behind_s)
         self._proposals.release()

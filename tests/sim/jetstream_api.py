@@ -109,6 +109,8 @@ class JetStreamApi:
             if page := subjects[body.get("offset", 0) :]:
                 state["subjects"] = dict.fromkeys(page, 1)
         cluster = {"leader": stream.leader} if stream.leader is not None else {}
+        if cluster and len(self._nats.servers) > 1:
+            cluster["leader_since"] = rfc3339(stream.leader_since_ns)
         created = rfc3339(stream.created_ns)
         return {"total": total, "config": stream.config, "created": created, "state": state, "cluster": cluster}
 

@@ -146,7 +146,7 @@ class SimLink(Link):
 
     def wire_is_lost(self) -> None:
         """Called by the wire when it breaks."""
-        self._lost.set()
+        self._ended()
 
     @property
     def server(self) -> str:

@@ -165,7 +165,7 @@ class Nats:
             replica = stream.replicas[server]
             replica.passage.release()
             replica.passage.hold(self._draw(self.settings.behind_s))
-            for consumer in stream.consumers.values():
+            for consumer in list(stream.consumers.values()):
                 if consumer.server == server:
                     consumer.come_back()
             if stream.leader is None:
@@ -211,7 +211,7 @@ class Nats:
         for stream in self.streams.values():
             if stream is not self.stream and with_buckets:
                 stream.restore(end_ns)
-            for consumer in stream.consumers.values():
+            for consumer in list(stream.consumers.values()):
                 consumer.lose_pulls()
                 if consumer.is_here and consumer.config.get("mem_storage"):
                     consumer.come_back()
