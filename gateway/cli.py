@@ -22,6 +22,7 @@ COMMANDS = {
     "listen": "A client: print events, and what was missed.",
     "publish": "Publish events, sealing declared fields.",
     "sessions": "List, show or end sessions.",
+    "epoch": "After a restore: tell every client that the stream is another one.",
     "provision": "The streams and buckets in NATS: what to change, and the change.",
 }
 """Each command and what it is for. Its module is ``gateway.commands.NAME``, its click command ``command`` there."""

@@ -14,7 +14,9 @@ from gateway.commands import publish
 from security.development import DevelopmentState
 
 
-@pytest.mark.parametrize("name", [*COMMANDS, "sessions list", "sessions show", "sessions end"])
+@pytest.mark.parametrize(
+    "name", [*COMMANDS, "sessions list", "sessions show", "sessions end", "epoch show", "epoch new"]
+)
 def test_each_command_has_help_with_an_example_to_paste(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*name.split(), "--help"]) == 0
     shown = capsys.readouterr().out

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from mesh.kv import Bucket, Entry
 from mesh.link import Link
 from mesh.topology import Topology
 from security.errors import StreamReplaced, UpstreamUnavailable
+from tests.older_copy import OlderCopy
 from tests.servers import link_settings, linked, running_server
 from tests.system.raw_nats import RawMessage, publish_raw
 from tests.tcp_proxy import TcpProxy
@@ -38,8 +38,7 @@ class OwnServer:
     def __init__(self, server: EmbeddedServer, proxy: TcpProxy, folder: Path) -> None:
         self.server = server
         self.proxy = proxy
-        self._store = folder / "nats" / "store"
-        self._copy = folder / "copy"
+        self.copy = OlderCopy(server, folder / "copy")
 
     async def publish(self, count: int) -> list[int]:
         return await publish_raw(self.server, *(RawMessage(b"orders.c1.o%d" % n, b"{}") for n in range(count)))
@@ -49,22 +48,15 @@ class OwnServer:
             answer = await Api(link).call(verb, "EVENTS", body, dict[str, object])
             assert isinstance(answer, dict), answer
 
-    async def copy(self) -> None:
-        """Take a copy of the store, as a backup does."""
-        await self.server.stop()
-        await asyncio.to_thread(shutil.copytree, self._store, self._copy)
-        await self.server.start()
+    def shut(self) -> None:
+        """Cut every connection, and let none come back."""
+        self.proxy.refusing = True
+        self.proxy.cut()
 
     async def put_back(self, *, bucket_too: bool, grown_by: int) -> None:
         """Put the copy back, and let the stream grow before anybody looks."""
-        self.proxy.refusing = True
-        self.proxy.cut()
-        await self.server.stop()
-        folders = [self._store] if bucket_too else sorted(self._store.glob("**/streams/EVENTS"))
-        for folder in folders:
-            shutil.rmtree(folder)
-            shutil.copytree(self._copy / folder.relative_to(self._store), folder)
-        await self.server.start()
+        self.shut()
+        await self.copy.put_back(bucket_too=bucket_too)
         await self.publish(grown_by)
         self.proxy.refusing = False
 
@@ -169,7 +161,7 @@ async def test_a_stream_that_fell_back_and_grew_past_the_feed_is_noticed(
     own: OwnServer, *, bucket_too: bool, grown_by: int
 ) -> None:
     await own.publish(5)
-    await own.copy()
+    await own.copy.take()
     async with gateway(own) as one:
         await own.publish(5)
         await one.reads(10)
@@ -182,7 +174,7 @@ async def test_a_stream_that_fell_back_and_grew_past_the_feed_is_noticed(
 
 async def test_gateways_that_notice_at_the_same_time_have_one_epoch(own: OwnServer) -> None:
     await own.publish(5)
-    await own.copy()
+    await own.copy.take()
     async with gateway(own) as one, gateway(own) as two:
         await own.publish(5)
         await asyncio.gather(one.reads(10), two.reads(10))
@@ -201,7 +193,7 @@ async def test_a_gateway_that_starts_afterwards_knows_from_the_bucket(
 ) -> None:
     monkeypatch.setattr(feed_module, "FALLEN_S", 0.2)
     await own.publish(5)
-    await own.copy()
+    await own.copy.take()
     async with gateway(own) as one:
         await own.publish(5)
         await one.reads(10)
@@ -233,10 +225,9 @@ async def test_what_only_another_gateway_had_read_is_missed_too(own: OwnServer) 
     async with gateway(own, url=own.server.url) as one, gateway(own) as behind:
         await own.publish(3)
         await asyncio.gather(one.reads(3), behind.reads(3))
-        own.proxy.refusing = True
-        own.proxy.cut()
+        own.shut()
         await own.publish(2)
-        await own.copy()
+        await own.copy.take()
         await own.publish(5)
         await one.reads(10)
         await one.keep()
@@ -279,11 +270,10 @@ async def test_a_feed_that_is_stopped_tells_nothing_more(own: OwnServer) -> None
 
 async def test_a_hole_that_is_none_any_more_is_noticed(own: OwnServer) -> None:
     await own.publish(5)
-    await own.copy()
+    await own.copy.take()
     async with gateway(own) as one:
         await one.reads(5)
-        own.proxy.refusing = True
-        own.proxy.cut()
+        own.shut()
         await own.publish(5)
         await own.lose(6, 10)
         own.proxy.refusing = False
@@ -295,7 +285,7 @@ async def test_a_hole_that_is_none_any_more_is_noticed(own: OwnServer) -> None:
 
 async def test_a_feed_that_began_on_an_empty_stream_notices(own: OwnServer) -> None:
     await own.publish(5)
-    await own.copy()
+    await own.copy.take()
     await own.publish(5)
     await own.ask("STREAM.PURGE")
     async with gateway(own) as one:
