@@ -89,7 +89,7 @@ class Connection:
         number, listener = self.number, self._listener
         tls: SSLContext | None = self._dial.tls
         try:
-            self._socket = socket = await connect(
+            self._socket = socket = await _Direct(
                 self._dial.url,
                 ssl=tls,
                 subprotocols=[Subprotocol(SUBPROTOCOLS[self._codec.encoding])],
@@ -157,3 +157,11 @@ def _ignore(task: "asyncio.Task[None]") -> None:
     """Take a task's exception out, so that it is not reported as never retrieved; a real one is logged by its type."""
     if not task.cancelled() and (error := task.exception()) is not None:
         _log.warning("a connection's task failed: %s", type(error).__name__)
+
+
+class _Direct(connect):
+    """A connect that follows no redirect: the token is for the configured host alone (P6.7)."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """Give every failure back as it is."""
+        return exc
