@@ -139,7 +139,7 @@ class World:
         looking.cancel()
 
     async def _until(self, condition: Callable[[], bool], within_s: float, what: str) -> None:
-        progress, ends_s = (0, 0), 0.0
+        progress, ends_s = (-1, -1), 0.0
         while not condition():
             done = self._deliveries, sum(len(ledger.pending) for ledger in self.oracle.ledgers.values())
             if done != progress:

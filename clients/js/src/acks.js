@@ -119,7 +119,7 @@ export class Acks {
       this.#schedule(now); // a repeat: its acknowledgement may have been lost
       return [];
     }
-    if (ledger.size >= OVERRUN * this.#askedWindow.messages) return null;
+    if (ledger.events >= OVERRUN * this.#askedWindow.messages) return null;
     ledger.receive(seq, inboxes, size);
     return inboxes.length ? [{ kind: 'Deliver', inboxes, epoch: this.epoch, event: frame }] : this.#settle(now);
   }

@@ -23,6 +23,9 @@ export class Ledger {
    */
   #work = new Map();
 
+  /** How many events wait; gaps are not the gateway's to be counted against it. */
+  events = 0;
+
   /**
    * `isLost`: what lies up to `after` is lost, and the program does not know yet. Nothing is processed then, not even
    * that, until the gap that tells of it, to be opened next, is closed.
@@ -37,11 +40,6 @@ export class Ledger {
     this.received = after;
   }
 
-  /** How many entries wait. */
-  get size() {
-    return this.#work.size;
-  }
-
   /**
    * Take in an event above `received`; `holders` are the iterators that must process it, maybe none.
    *
@@ -51,6 +49,7 @@ export class Ledger {
    */
   receive(seq, holders, sizeBytes) {
     this.received = seq;
+    this.events += 1;
     this.#work.set(seq, { seq, holders: new Set(holders), sizeBytes });
   }
 
@@ -107,6 +106,7 @@ export class Ledger {
     for (const [key, entry] of this.#work) {
       if (entry.holders.size) break;
       this.#work.delete(key);
+      if (key >= 0) this.events -= 1;
       this.processed = Math.max(this.processed, entry.seq);
       count += 1;
       sizeBytes += entry.sizeBytes;

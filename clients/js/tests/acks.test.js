@@ -235,7 +235,7 @@ test('the ledger moves over finished events only', () => {
   ledger.process(11, 1);
   assert.deepEqual([ledger.settle(), ledger.processed], [{ count: 1, sizeBytes: 5 }, 11]);
   ledger.release(2);
-  assert.deepEqual([ledger.settle(), ledger.processed, ledger.size], [{ count: 3, sizeBytes: 10 }, 20, 0]);
+  assert.deepEqual([ledger.settle(), ledger.processed, ledger.events], [{ count: 3, sizeBytes: 10 }, 20, 0]);
   ledger.reach(15);
   assert.deepEqual(ledger.settle(), { count: 0, sizeBytes: 0 });
 });

@@ -35,7 +35,8 @@ class Ledger:
         self._gaps: dict[int, _Entry] = {}
 
     def __len__(self) -> int:
-        return len(self._work)
+        """How many events wait; gaps are not the gateway's to be counted against it."""
+        return len(self._by_seq)
 
     def receive(self, seq: int, holders: tuple[int, ...], size_bytes: int) -> None:
         """Take in an event above ``received``; ``holders`` are the iterators that must process it, maybe none."""
