@@ -3,7 +3,6 @@
 import weakref
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -12,9 +11,11 @@ from mesh.event import StoredEvent
 from replay import recent
 from replay.interest import Interest
 from replay.recent import BYTES_FACTOR, EVENT_OVERHEAD_BYTES, LANES_MOST, SCAN_MOST, RecentWindow
+from tests.examples import examples
+from tests.security.nats_rules import is_match
 
-SUBJECTS = ["a", "b", "a.a", "a.b", "b.a", "a.b.c", "a.a.a", "b.b.c", "c.d.e.f"]
-PATTERNS = [*SUBJECTS, "*", ">", "a.*", "a.>", "*.b", "*.*.c", "a.*.>", "*.*", "b.>", "c.*.e.*", "nobody.>"]
+SUBJECTS = ["a", "b", "a.a", "a.b", "b.b", "a.b.c", "b.a.c"]
+PATTERNS = [*SUBJECTS[:5], "*", ">", "a.*", "a.>", "*.b", "*.*.c", "a.*.>", "*.*", "nobody.>"]
 ROOMY = 10_000_000
 
 
@@ -26,18 +27,8 @@ def cost(stored: StoredEvent) -> int:
     return (len(stored.payload) + len(stored.subject)) * BYTES_FACTOR + EVENT_OVERHEAD_BYTES
 
 
-def is_match(pattern: list[str], subject: list[str]) -> bool:
-    """The rule of NATS, by its definition, written apart from the code under test."""
-    if not pattern or not subject:
-        return not pattern and not subject
-    if pattern[0] == ">":
-        return True
-    return pattern[0] in ("*", subject[0]) and is_match(pattern[1:], subject[1:])
-
-
 def is_due(stored: StoredEvent, since: dict[str, int]) -> bool:
-    tokens = stored.subject.split(".")
-    return any(stored.seq > start and is_match(pattern.split("."), tokens) for pattern, start in since.items())
+    return any(stored.seq > start and is_match(pattern, stored.subject) for pattern, start in since.items())
 
 
 def subjects_in(window: RecentWindow) -> list[str]:
@@ -51,30 +42,45 @@ def subjects_in(window: RecentWindow) -> list[str]:
     return sorted(walk(window._root, [])) if window._root.children else []
 
 
-class WindowMachine(RuleBasedStateMachine):
-    """The window beside a list of events and a list of holes."""
+CHEAPEST = cost(event(1, "a"))
 
-    lanes_most = LANES_MOST
-    scan_most = SCAN_MOST
+
+class WindowMachine(RuleBasedStateMachine):
+    """The window beside a list of events and a list of holes, and a session that reads on from where it was."""
 
     def __init__(self) -> None:
         super().__init__()
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(recent, "LANES_MOST", self.lanes_most)
-        self.patch.setattr(recent, "SCAN_MOST", self.scan_most)
 
     def teardown(self) -> None:
         self.patch.undo()
 
-    @initialize(floor=st.integers(0, 50), bytes_most=st.integers(1_000, 40_000), events_most=st.integers(1, 30))
-    def begin(self, floor: int, bytes_most: int, events_most: int) -> None:
+    @initialize(
+        floor=st.integers(0, 3),
+        events_most=st.integers(1, 12),
+        bytes_most=st.integers(2, 12).map(lambda count: count * CHEAPEST) | st.just(ROOMY),
+        lanes_most=st.sampled_from([LANES_MOST, 0, 1, 2]),
+        scan_most=st.integers(1, 4),
+        before=st.lists(st.sampled_from([*SUBJECTS, "hole", "hole"]), max_size=12),
+    )
+    def begin(
+        self, floor: int, events_most: int, bytes_most: int, lanes_most: int, scan_most: int, before: list[str]
+    ) -> None:
+        self.lanes_most, self.scan_most = lanes_most, scan_most
+        self.patch.setattr(recent, "LANES_MOST", lanes_most)
+        self.patch.setattr(recent, "SCAN_MOST", scan_most)
         self.floor = self.head = floor
         self.bytes_most, self.events_most = bytes_most, events_most
         self.window = RecentWindow(floor, bytes_most=bytes_most, events_most=events_most)
         self.events: list[StoredEvent] = []
         self.skipped: list[Hole] = []
+        for what in before:
+            self.skip(2) if what == "hole" else self.append(what, 0)
+        self.subscribe({"a.>": 0}, 0)
 
-    @rule(subject=st.sampled_from(SUBJECTS), size=st.sampled_from([0, 0, 0, 1, 100, 400, 5_000]))
+    # --- the feed ---
+
+    @rule(subject=st.sampled_from(SUBJECTS), size=st.sampled_from([0, 0, 0, 0, 100, 400, 5_000]))
     def append(self, subject: str, size: int) -> None:
         self.head += 1
         self.events.append(event(self.head, subject, size))
@@ -83,19 +89,34 @@ class WindowMachine(RuleBasedStateMachine):
             self.floor = self.events.pop(0).seq
         self.skipped = [hole for hole in self.skipped if hole.before - 1 > self.floor]
 
-    @rule(length=st.integers(1, 3), reason=st.sampled_from(["deleted", "expired"]))
-    def skip(self, length: int, reason: str) -> None:
-        hole = Hole(self.head, self.head + length + 1, reason)
+    @rule(length=st.integers(1, 3))
+    def skip(self, length: int) -> None:
+        hole = Hole(self.head, self.head + length + 1, "deleted")
         self.head += length
         self.skipped.append(hole)
         self.window.skip(hole)
 
-    @rule(data=st.data(), patterns=st.lists(st.sampled_from(PATTERNS), max_size=4, unique=True), most=st.integers(1, 5))
-    def read(self, data: st.DataObject, patterns: list[str], most: int) -> None:
+    # --- any read ---
+
+    def wish(self, data: st.DataObject) -> tuple[int, dict[str, int]]:
+        """A position, and patterns with sequences from which they hold, many of them in the midst of what is here."""
         after = data.draw(st.just(self.floor) | st.integers(self.floor, self.head))
-        since = {pattern: data.draw(st.just(0) | st.integers(0, self.head + 1)) for pattern in patterns}
+        patterns = data.draw(st.lists(st.sampled_from(PATTERNS), max_size=3, unique=True))
+        start = st.just(0) | st.integers(self.floor, self.head + 1)
+        return after, {pattern: data.draw(start) for pattern in patterns}
+
+    def lanes(self, since: dict[str, int]) -> int:
+        subjects = {one.subject for one in self.events}
+        return sum(any(is_match(pattern, subject) for pattern in since) for subject in subjects)
+
+    @rule(data=st.data(), most=st.integers(1, 4))
+    def read(self, data: st.DataObject, most: int) -> None:
+        self.look(*self.wish(data), most)
+
+    def look(self, after: int, since: dict[str, int], most: int) -> tuple[list[StoredEvent], int]:
         found = self.window.read(after, Interest(since), most)
-        due = [one for one in self.events if one.seq > after and is_due(one, since)]
+        later = [one for one in self.events if one.seq > after]
+        due = [one for one in later if is_due(one, since)]
         assert found.events == [one for one in due if one.seq <= found.reached]
         assert len(found.events) <= most
         assert found.reached <= self.head
@@ -103,21 +124,23 @@ class WindowMachine(RuleBasedStateMachine):
         assert found.holes == [
             hole for hole in self.skipped if any(after < gone <= found.reached for gone in gone_in(hole))
         ]
-        if self.lanes_most == LANES_MOST:
+        is_scanned = self.lanes(since) > self.lanes_most
+        if not is_scanned:
             assert found.events == due[:most]
             assert found.reached == (due[most - 1].seq if len(due) > most else self.head)
-
-    @rule(data=st.data(), patterns=st.lists(st.sampled_from(PATTERNS), max_size=4, unique=True))
-    def count(self, data: st.DataObject, patterns: list[str]) -> None:
-        after = data.draw(st.just(self.floor) | st.integers(self.floor, self.head))
-        since = {pattern: data.draw(st.just(0) | st.integers(0, self.head + 1)) for pattern in patterns}
-        due = [one for one in self.events if one.seq > after and is_due(one, since)]
-        count, oldest = self.window.pending(after, Interest(since))
-        if count is None:
-            assert self.lanes_most < LANES_MOST
-            assert oldest is None
+        elif len(later) < self.scan_most and len(due) < most:
+            assert found.reached == self.head, "all was looked at"
         else:
-            assert (count, oldest) == (len(due), due[0] if due else None)
+            assert all(one.seq > found.reached for one in later[self.scan_most :]), "a scan is bounded"
+            assert len(found.events) == min(most, sum(one in due for one in later[: self.scan_most]))
+        return found.events, found.reached
+
+    @rule(data=st.data())
+    def count(self, data: st.DataObject) -> None:
+        after, since = self.wish(data)
+        due = [one for one in self.events if one.seq > after and is_due(one, since)]
+        expected = (len(due), due[0] if due else None) if self.lanes(since) <= self.lanes_most else (None, None)
+        assert self.window.pending(after, Interest(since)) == expected
 
     @precondition(lambda self: self.head > self.floor)
     @rule(data=st.data())
@@ -126,6 +149,32 @@ class WindowMachine(RuleBasedStateMachine):
         through = data.draw(st.integers(after + 1, self.head))
         wanted = [hole for hole in self.skipped if any(after < gone <= through for gone in gone_in(hole))]
         assert self.window.holes(after, through) == wanted
+
+    # --- one session that reads on ---
+
+    def subscribe(self, since: dict[str, int], position: int) -> None:
+        self.since, self.position = since, position
+        self.owed = [one for one in self.events if one.seq > position and is_due(one, since)]
+        self.known_head = self.head
+
+    @rule(data=st.data())
+    def begin_again(self, data: st.DataObject) -> None:
+        after, since = self.wish(data)
+        self.subscribe(since, after)
+
+    @rule(most=st.integers(1, 3))
+    def read_on(self, most: int) -> None:
+        """Whatever was appended and evicted between its reads, it gets each due event once and in order."""
+        self.owed += [one for one in self.events if one.seq > self.known_head and is_due(one, self.since)]
+        self.known_head = self.head
+        if not self.window.reaches_back_to(self.position):
+            self.subscribe(self.since, self.floor)  # its durable brings the rest
+        events, self.position = self.look(self.position, self.since, most)
+        assert events == self.owed[: len(events)]
+        del self.owed[: len(events)]
+        assert self.position < self.head or not self.owed
+
+    # --- what must hold ---
 
     @invariant()
     def edges_are_exact(self) -> None:
@@ -143,22 +192,12 @@ class WindowMachine(RuleBasedStateMachine):
         assert subjects_in(self.window) == sorted({one.subject for one in self.events})
 
 
-class ScanningMachine(WindowMachine):
-    """The same where nearly every read scans, a few events at a time."""
-
-    lanes_most = 1
-    scan_most = 3
-
-
 def gone_in(hole: Hole) -> range:
     return range(hole.after + 1, hole.before)
 
 
-steps = settings(deadline=None, derandomize=True, max_examples=100, stateful_step_count=40)
 TestWindow = WindowMachine.TestCase
-TestWindow.settings = steps
-TestScanningWindow = ScanningMachine.TestCase
-TestScanningWindow.settings = steps
+TestWindow.settings = examples(80, stateful_step_count=20)
 
 
 @pytest.mark.parametrize("subjects", [1, 3, LANES_MOST + 1])
