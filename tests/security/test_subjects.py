@@ -3,10 +3,12 @@
 from itertools import product
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from security.subjects import covers, is_pattern, is_reserved, is_subject, matches, overlaps
+from tests.examples import examples
+from tests.security.nats_rules import walk
 
 # Three letters and length five decide every question about patterns of at most four tokens over two letters: the third
 # letter stands for "any other token", the fifth token for "any longer subject".
@@ -19,36 +21,23 @@ PATTERNS = st.builds(
 )
 
 
-def belongs(pattern: str, tokens: tuple[str, ...]) -> bool:
-    """The definition, written as differently from the product as it can be: by recursion on the first token."""
-
-    def walk(wanted: list[str], have: list[str]) -> bool:
-        if not wanted or not have:
-            return not wanted and not have
-        if wanted == [">"]:
-            return True
-        return (wanted[0] == "*" or wanted[0] == have[0]) and walk(wanted[1:], have[1:])
-
-    return walk(pattern.split("."), list(tokens))
-
-
 def subjects_of(pattern: str) -> frozenset[tuple[str, ...]]:
-    return frozenset(tokens for tokens in SUBJECTS if belongs(pattern, tokens))
+    return frozenset(tokens for tokens in SUBJECTS if walk(pattern.split("."), list(tokens)))
 
 
-@settings(deadline=None, derandomize=True, max_examples=150)
+@examples(100)
 @given(PATTERNS)
 def test_matches_is_what_the_definition_says(pattern: str) -> None:
     assert frozenset(tokens for tokens in SUBJECTS if matches(pattern, ".".join(tokens))) == subjects_of(pattern)
 
 
-@settings(deadline=None, derandomize=True, max_examples=400)
+@examples(200)
 @given(PATTERNS, PATTERNS)
 def test_covers_is_set_inclusion(allow: str, want: str) -> None:
     assert covers(allow, want) == (subjects_of(want) <= subjects_of(allow))
 
 
-@settings(deadline=None, derandomize=True, max_examples=400)
+@examples(200)
 @given(PATTERNS, PATTERNS)
 def test_overlaps_is_a_common_member(one: str, other: str) -> None:
     assert overlaps(one, other) == bool(subjects_of(one) & subjects_of(other))
