@@ -8,6 +8,7 @@ from tests.client.core_bench import A, B, Bench, event, welcome
 
 
 def test_a_fresh_session_stores_its_start_before_any_event() -> None:
+    """P6.3."""
     bench = Bench()
     bench.get_token()
     assert bench.open().resume is None
@@ -18,6 +19,7 @@ def test_a_fresh_session_stores_its_start_before_any_event() -> None:
 
 
 def test_a_position_is_never_sent_with_another_streams_identity() -> None:
+    """P2.7, P6.2."""
     bench = Bench(position=Position(A, 500))
     bench.get_token()
     assert bench.open().resume == Resume(A, 500)
@@ -58,6 +60,7 @@ def test_a_replaced_stream_restarts_every_iterator() -> None:
 
 
 def test_a_stream_replaced_while_connected_forgets_the_position() -> None:
+    """P4.10."""
     bench = Bench()
     bench.live(event(20))
     old = bench.core.epoch
@@ -70,6 +73,7 @@ def test_a_stream_replaced_while_connected_forgets_the_position() -> None:
 
 
 def test_position_moves_on_every_path_also_without_an_iterator_and_without_events() -> None:
+    """P2.36, P6.4."""
     bench = Bench()
     bench.live(event(20, "others.x"), after=10)
     assert bench.core.position == Position(A, 20)
@@ -82,6 +86,7 @@ def test_position_moves_on_every_path_also_without_an_iterator_and_without_event
 
 
 def test_sequences_beyond_53_bits_stay_integers() -> None:
+    """P2.6."""
     big = 2**60 + 1
     bench = Bench()
     bench.live(event(big))
@@ -90,6 +95,7 @@ def test_sequences_beyond_53_bits_stay_integers() -> None:
 
 
 def test_refusals_do_not_touch_the_position() -> None:
+    """P6.4."""
     bench = Bench(position=Position(A, 500))
     bench.get_token().open()
     bench.cut(4501).wait_for(FetchToken).get_token()
@@ -98,6 +104,7 @@ def test_refusals_do_not_touch_the_position() -> None:
 
 
 def test_after_a_failed_resume_the_new_start_counts() -> None:
+    """P6.2."""
     bench = Bench(position=Position(A, 500))
     bench.get_token().open()
     bench.get(welcome(900, A, "gap"), GapFrame(after=500, before=901, reason="expired"))
@@ -107,6 +114,7 @@ def test_after_a_failed_resume_the_new_start_counts() -> None:
 
 
 def test_a_gap_that_was_announced_and_never_came_is_asked_for_again() -> None:
+    """P6.2, P6.4."""
     bench = Bench(position=Position(A, 500))
     bench.get_token().open()
     bench.get(welcome(3, B, "gap")).cut().wait_for(Open)
@@ -114,6 +122,7 @@ def test_a_gap_that_was_announced_and_never_came_is_asked_for_again() -> None:
 
 
 def test_an_ack_of_the_old_stream_does_not_count_for_the_same_sequence_of_the_new() -> None:
+    """P6.2."""
     bench = Bench()
     bench.live(event(20))
     old = bench.core.epoch
@@ -128,6 +137,7 @@ def test_an_ack_of_the_old_stream_does_not_count_for_the_same_sequence_of_the_ne
 
 
 def test_a_gap_does_not_block_what_follows() -> None:
+    """P6.8."""
     bench = Bench()
     bench.live()
     bench.get(GapFrame(after=10, before=15, reason="deleted"), event(16))
@@ -140,6 +150,7 @@ def test_a_gap_does_not_block_what_follows() -> None:
 
 
 def test_nothing_is_acknowledged_that_this_connection_has_not_brought() -> None:
+    """P2.17, P6.2."""
     bench = Bench()
     bench.live(event(20), event(30))
     bench.cut().wait_for(Open).open()
@@ -154,6 +165,7 @@ def test_nothing_is_acknowledged_that_this_connection_has_not_brought() -> None:
 
 
 def test_acks_are_coalesced_by_time_and_by_count() -> None:
+    """P2.16."""
     bench = Bench()
     bench.live(*(event(seq) for seq in range(11, 111)))
     assert bench.process(11).out == []
@@ -164,6 +176,7 @@ def test_acks_are_coalesced_by_time_and_by_count() -> None:
 
 
 def test_a_small_window_is_acknowledged_at_half() -> None:
+    """P2.16."""
     bench = Bench()
     bench.get_token().open()
     bench.get(welcome(10, window={"messages": 4, "bytes": 1000}), event(11), event(12))

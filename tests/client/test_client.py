@@ -67,6 +67,7 @@ async def to_live(gateway: Gateway, *events: dict[str, object], after: int = 10)
 
 
 async def test_events_arrive_and_are_acknowledged_after_the_loop_body(gateway: Gateway) -> None:
+    """P6.1."""
     async with client_of(gateway) as client:
         events = client.subscribe("orders.>")
         peer = await gateway.accept()
@@ -88,6 +89,7 @@ async def test_events_arrive_and_are_acknowledged_after_the_loop_body(gateway: G
 
 
 async def test_after_a_cut_the_client_resumes_and_drops_what_it_has(gateway: Gateway) -> None:
+    """P3.4, P4.2, P6.2."""
     async with client_of(gateway) as client:
         events = client.subscribe("orders.>")
         peer = await gateway.accept()
@@ -105,6 +107,7 @@ async def test_after_a_cut_the_client_resumes_and_drops_what_it_has(gateway: Gat
 
 
 async def test_a_second_run_resumes_from_the_file(gateway: Gateway, tmp_path: Path) -> None:
+    """P6.1."""
     path = tmp_path / "state.json"
     async with client_of(gateway, state=FileState(path)) as client:
         events = client.subscribe("orders.>")
@@ -136,6 +139,7 @@ async def test_a_loop_left_by_break_goes_on_where_it_was(gateway: Gateway) -> No
 
 
 async def test_messagepack_bytes_and_sealed_fields(gateway: Gateway) -> None:
+    """P5.6."""
     async with client_of(gateway, encoding="msgpack") as client:
         events = client.subscribe("orders.>")
         sealed = {"order": "o7", "$sealed": {"contact": "a..b.c.d"}}
@@ -239,6 +243,7 @@ async def test_a_final_close_is_raised_from_every_iterator(gateway: Gateway, cod
 
 
 async def test_a_goodbye_is_obeyed_without_waiting_for_the_close(gateway: Gateway) -> None:
+    """P2.42."""
     states: list[str] = []
     async with client_of(gateway, on_state=states.append) as client:
         _ = client.subscribe("orders.>")
@@ -280,6 +285,7 @@ async def test_a_token_callable_can_say_that_there_is_no_token(gateway: Gateway)
 
 
 async def test_the_position_waits_for_the_gap_callback(gateway: Gateway) -> None:
+    """P6.2, P6.8."""
     may_return, gaps = asyncio.Event(), list[GapFrame]()
 
     async def on_gap(gap: GapFrame) -> None:

@@ -8,6 +8,7 @@ from tests.client.core_bench import UNIX_S, A, Bench, event, welcome
 
 
 def test_frames_of_an_older_connection_are_ignored() -> None:
+    """P6.5."""
     bench = Bench()
     bench.live(event(20))
     old = bench.core.connection
@@ -48,6 +49,7 @@ def test_a_pong_changes_nothing_whenever_it_comes() -> None:
 
 
 def test_a_silent_link_is_asked_then_left_and_reconnected() -> None:
+    """P2.38."""
     bench = Bench()
     bench.live()
     bench.later(0.25)
@@ -96,12 +98,14 @@ def test_a_first_frame_that_is_no_welcome_is_a_bug() -> None:
 
 
 def test_an_error_frame_alone_changes_nothing() -> None:
+    """P6.4."""
     bench = Bench()
     bench.live().get(Error(code="unknown_type"))
     assert bench.core.state == "live"
 
 
 def test_closing_stores_and_acknowledges_and_nothing_follows() -> None:
+    """P6.1."""
     bench = Bench()
     bench.live(event(20))
     bench.process(20).do(bench.core.close())

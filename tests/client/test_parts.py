@@ -58,6 +58,7 @@ def encoded(value: object, encoding: Encoding) -> bytes:
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_a_message_is_one_frame_or_a_batch(encoding: Encoding) -> None:
+    """P1.4."""
     codec = Codec(encoding)
     live = {"type": "live", "seq": 7, "new_field": [1]}
     assert codec.decode(encoded(live, encoding)) == [Live(7)]
@@ -67,6 +68,7 @@ def test_a_message_is_one_frame_or_a_batch(encoding: Encoding) -> None:
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_frames_of_unknown_type_are_passed_over(encoding: Encoding) -> None:
+    """P2.3."""
     codec = Codec(encoding)
     assert codec.decode(encoded({"type": "presence", "seq": "x"}, encoding)) == []
     batch = [{"type": "presence"}, {"type": "live", "seq": 7}, {"type": "presence"}]
@@ -144,6 +146,7 @@ def test_the_ledger_moves_over_finished_events_only() -> None:
 
 
 def test_every_code_of_the_protocol_has_its_verdict() -> None:
+    """P3.1, P3.2."""
     come_back = {Verdict.RESUME, Verdict.BACKOFF, Verdict.RENEW, Verdict.PROTOCOL}
     for code in (None, 1000, 1001, 1006, 1011, *range(4000, 4500)):
         assert verdict_of_close(code) in come_back

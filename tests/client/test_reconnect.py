@@ -10,6 +10,7 @@ from tests.client.fixed_random import FixedRandom
 
 
 def test_a_refusal_after_opening_waits_longer_and_longer() -> None:
+    """P6.6."""
     bench = Bench(draw=0.5)
     bench.get_token().open()
     waits = []
@@ -21,6 +22,7 @@ def test_a_refusal_after_opening_waits_longer_and_longer() -> None:
 
 
 def test_live_for_less_than_ten_seconds_does_not_reset_the_backoff() -> None:
+    """P6.6."""
     bench = Bench(draw=0.5)
     bench.live()
     waits = []
@@ -35,6 +37,7 @@ def test_live_for_less_than_ten_seconds_does_not_reset_the_backoff() -> None:
 
 
 def test_the_first_retry_is_spread_too() -> None:
+    """P6.6."""
     waits = []
     for draw in (0.0, 0.25, 0.99):
         bench = Bench(draw=draw)
@@ -64,6 +67,7 @@ def test_a_bug_is_retried_once_then_the_client_stops() -> None:  # P3.2, 4400 an
 
 
 def test_the_gateways_wish_to_wait_is_obeyed() -> None:
+    """P2.41, P2.42, P6.6."""
     bench = Bench(draw=0.5)
     bench.live(event(20))
     bench.process(20).get(Goodbye(code=4001, reason="draining", after=7000))
@@ -77,6 +81,7 @@ def test_the_gateways_wish_to_wait_is_obeyed() -> None:
 
 
 def test_one_loss_makes_one_reconnect_whatever_else_is_told_about_it() -> None:
+    """P6.5."""
     bench = Bench()
     bench.live()
     bench.get(Goodbye(code=4001, after=1000))
@@ -90,6 +95,7 @@ def test_one_loss_makes_one_reconnect_whatever_else_is_told_about_it() -> None:
 
 
 def test_backoff_stays_under_its_cap_with_jitter_at_it() -> None:
+    """P6.6."""
     backoff = Backoff()
     at_cap = {backoff.delay_s(1000, FixedRandom(draw)) for draw in (0.0, 0.1, 0.5, 0.9)}
     assert len(at_cap) == 4

@@ -30,6 +30,7 @@ SEALED = made.CLEAR | {"$sealed": {"contact": made.GOOD_CONTACT, "health": made.
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
 def test_each_vector_opens_as_expected(vector: dict[str, Any]) -> None:
+    """P5.1, P5.2, P5.3, P5.4, P5.5, P5.6: the number before a vector's name is its row of the tamper list."""
     before = copy.deepcopy(vector["data"])
     opened = open_vector(vector)
     assert {"data": opened.data, "opened": list(opened.opened), "shut": opened.shut} == vector["expect"]
@@ -62,6 +63,7 @@ def test_no_two_vectors_share_a_name() -> None:
 
 
 def test_without_joserfc_a_class_stays_shut_and_the_clear_part_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """P5.6."""
     monkeypatch.setitem(sys.modules, "tidewire_client.jose", None)
     opened = open_sealed(SEALED, subject=made.SUBJECT, message_id=made.MESSAGE_ID, keys=KEYS)
     assert opened.data == made.CLEAR
@@ -116,6 +118,7 @@ def test_any_json_opens_or_stays_shut_and_nothing_raises(data: Any, sealed: Any)
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(place=st.integers(0, len(made.GOOD_CONTACT) - 1), letter=st.characters(max_codepoint=300))
 def test_one_changed_letter_opens_nothing(place: int, letter: str) -> None:
+    """P5.4."""
     text = made.GOOD_CONTACT[:place] + letter + made.GOOD_CONTACT[place + 1 :]
     data = made.CLEAR | {"$sealed": {"contact": text}}
     opened = open_sealed(data, subject=made.SUBJECT, message_id=made.MESSAGE_ID, keys=KEYS)

@@ -14,6 +14,7 @@ VECTORS: list[dict[str, Any]] = json.loads(PATH.read_text(encoding="utf-8"))["ve
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
 def test_what_javascript_seals_opens(vector: dict[str, Any]) -> None:
+    """P5.2, P5.5."""
     opened = open_vector(vector)
     assert (opened.opened, opened.shut) == (("contact", "health"), {})
     assert opened.data == vector["expect"]["data"]

@@ -44,6 +44,7 @@ def test_a_refused_token_is_replaced_once_then_the_client_stops() -> None:  # P6
 
 
 def test_an_expiring_token_is_renewed_on_the_connection() -> None:
+    """P2.39."""
     bench = Bench()
     bench.live()
     number = bench.get(Expiring(60)).only(FetchToken).number
@@ -82,6 +83,7 @@ def test_a_token_that_ended_is_replaced_and_the_session_resumed() -> None:  # P6
 
 
 def test_a_token_that_ended_meanwhile_is_not_sent_again_unless_there_is_no_other() -> None:
+    """P6.7."""
     for renewable in (True, False):
         bench = Bench(renewable=renewable)
         bench.get_token().open()

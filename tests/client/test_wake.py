@@ -23,6 +23,7 @@ def woken(bench: Bench) -> Bench:
 
 
 def test_a_link_that_does_not_answer_in_time_is_left_and_what_is_processed_is_said_before() -> None:
+    """P2.25, P6.9."""
     bench = Bench()
     bench.live(event(20)).later(0.25)
     assert woken(bench).out == [Probe()]
@@ -35,6 +36,7 @@ def test_a_link_that_does_not_answer_in_time_is_left_and_what_is_processed_is_sa
 
 
 def test_anything_heard_saves_the_link_and_its_watch_begins_anew() -> None:
+    """P2.25, P6.9."""
     for answer in (Pong(), Ping(), event(20), Live(10)):
         bench = Bench()
         bench.live().later(0.25)
@@ -85,6 +87,7 @@ def test_a_step_of_connecting_that_hung_while_the_device_slept_is_given_up_soone
 
 
 def test_a_wait_ends_and_what_went_wrong_still_counts() -> None:
+    """P6.6, P6.9."""
     bench = Bench(draw=0.5)
     bench.get_token().open()
     waits = []
@@ -105,6 +108,7 @@ def test_two_wakes_make_one_connection() -> None:
 
 
 def test_a_wait_that_the_gateway_asked_for_is_kept() -> None:
+    """P6.9."""
     bench = Bench(draw=0.5)
     bench.live().get(Goodbye(code=4001, after=7000))
     due = bench.core.due
@@ -165,6 +169,7 @@ async def test_a_link_that_died_in_the_sleep_is_left_and_a_living_one_is_kept(mo
 
 
 async def test_waking_opens_nothing_that_the_program_did_not_open() -> None:
+    """P6.9."""
     states: list[str] = []
     async with scripted_gateway() as gateway:
         client = client_of(gateway)

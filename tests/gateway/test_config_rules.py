@@ -79,6 +79,7 @@ def test_a_sound_configuration_has_no_problem(document: dict[str, Any]) -> None:
 def test_a_contradiction_is_told_by_the_field_to_change(
     base: dict[str, Any], section: str, change: object, path: str
 ) -> None:
+    """P1.1: plain WebSockets in development on loopback alone."""
     with pytest.raises(ConfigurationError) as caught:
         parse({**base, section: change})
     assert [line.split(":")[0] for line in str(caught.value).splitlines()] == [path]

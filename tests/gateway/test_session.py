@@ -52,6 +52,7 @@ def test_welcome_says_what_holds(encoding: str) -> None:
 
 
 def test_welcome_leaves_out_what_is_not_there() -> None:
+    """P2.30, P2.31."""
     driven = DrivenSession(position=5, floor=5)
     driven.session.start()
     welcome = driven.frames()[0]
@@ -60,6 +61,7 @@ def test_welcome_leaves_out_what_is_not_there() -> None:
 
 
 def test_pending_is_null_when_the_recent_window_does_not_reach_back() -> None:
+    """P2.31."""
     driven = DrivenSession(position=5, floor=6)
     assert driven.session.start() == [ReadDurable(5, 500, 1_048_576 + MESSAGE_OVERHEAD_BYTES)]
     welcome = driven.frames()[0]
@@ -115,6 +117,7 @@ def test_a_long_replay_is_sent_in_turns() -> None:
 
 
 def test_events_that_come_during_a_replay_wait_their_turn() -> None:
+    """P4.1."""
     driven = published(CHUNK + 1)
     driven.session.start()
     driven.publish("a.b")
@@ -229,6 +232,7 @@ def test_a_blocked_socket_makes_a_session_lag_and_it_reads_on_when_it_is_free() 
 
 
 def test_through_never_passes_an_event_that_is_not_acknowledged() -> None:
+    """P2.16."""
     driven = live_session()
     driven.publish("c.d", "a.b", "c.d", "a.b", "c.d")
     assert (driven.session.acked, driven.session.through) == (0, 1)

@@ -14,6 +14,7 @@ def test_in_production_nobody_may_delete_or_purge_events() -> None:
 
 
 def test_every_field_of_stream_and_cursors_reaches_the_topology() -> None:
+    """P4.9: the life of a cursor."""
     made = topology(
         Config(
             stream=Stream(

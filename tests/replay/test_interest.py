@@ -18,6 +18,7 @@ from replay.interest import Interest
     ],
 )
 def test_an_event_is_due_above_the_position_of_a_pattern_that_matches_it(subject: str, seq: int, due: bool) -> None:  # noqa: FBT001
+    """P2.8, P4.8."""
     assert Interest({"orders.c1.o1": 10, "orders.c1.>": 20}).is_due(subject, seq) is due
 
 

@@ -89,6 +89,7 @@ def test_a_session_opens_where_record_resume_and_subscribe_say(
     wanted: list[str] | None,
     expected: tuple[str, int, int, dict[str, int], Hole | None],
 ) -> None:
+    """P2.12, P2.13, P2.31, P4.3, P4.8, P4.10."""
     assert opened(kept, resume, wanted) == expected
 
 
@@ -132,6 +133,7 @@ def resumed(position: int, **since: int) -> Opening:
 
 @pytest.mark.parametrize(("first_seq", "lost"), [(1, False), (51, False), (52, True), (LAST + 1, True)])
 def test_what_expired_above_the_position_is_a_gap_and_the_rest_is_replayed(first_seq: int, lost: bool) -> None:  # noqa: FBT001
+    """P2.31, P4.12."""
     opening = lose_expired(resumed(50), first_seq, LAST)
     if lost:
         assert opening == Opening("gap", 40, first_seq - 1, opening.interest, Hole(50, first_seq, "expired")), (

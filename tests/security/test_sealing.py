@@ -65,6 +65,7 @@ def test_what_is_sealed_opens_on_the_device() -> None:
 
 
 def test_nothing_declared_is_left_in_clear() -> None:
+    """P5.1."""
     data = sealed(DATA)
     assert POLICY.leaks(SUBJECT, data) == []
     assert POLICY.missing(SUBJECT, data) == []
@@ -74,6 +75,7 @@ def test_nothing_declared_is_left_in_clear() -> None:
 
 
 def test_a_class_is_a_compact_jwe_with_exactly_the_seven_header_members() -> None:
+    """P5.1, P5.2."""
     compact = sealed(DATA)["$sealed"]["contact"]
     protected, encrypted_key, iv, _, tag = compact.split(".")
     expected = {"alg": "dir", "enc": "A256GCM", "kid": KEYS["contact"].kid, "sub": SUBJECT, "mid": MESSAGE_ID}
@@ -144,6 +146,7 @@ def test_data_that_has_a_sealed_member_already_is_refused() -> None:
 
 
 def test_16_classes_are_sealed_and_17_are_refused() -> None:
+    """P5.1."""
     for count in (16, 17):
         names = [f"c{place}" for place in range(count)]
         keys = {name: keyfile.generate("acme", "c42", name, 1, NOW) for name in names}
@@ -159,6 +162,7 @@ def test_16_classes_are_sealed_and_17_are_refused() -> None:
 
 
 def test_64_fields_of_a_class_are_sealed_and_65_are_refused() -> None:
+    """P5.3."""
     for count in (64, 65):
         data = {f"f{place}": place for place in range(count)}
         declared = {"contact": tuple(f"/{name}" for name in data)}
@@ -171,6 +175,7 @@ def test_64_fields_of_a_class_are_sealed_and_65_are_refused() -> None:
 
 
 def test_49152_bytes_of_plaintext_are_sealed_and_one_more_is_refused() -> None:
+    """P5.3."""
     room = 49_152 - len('{"/note":""}')
     for pad in (False, True):
         assert opened(sealed({"note": "x" * room}, pad=pad)).data == {"note": "x" * room}
@@ -179,6 +184,7 @@ def test_49152_bytes_of_plaintext_are_sealed_and_one_more_is_refused() -> None:
 
 
 def test_32_levels_are_sealed_and_33_are_refused() -> None:
+    """P5.3."""
     value: object = 1
     for _ in range(31):
         value = [value]

@@ -287,6 +287,7 @@ def test_the_context_has_the_options_of_the_rule(tmp_path: Path) -> None:
     ],
 )
 def test_old_versions_and_suites_are_refused(tmp_path: Path, version: ssl.TLSVersion, suites: str) -> None:
+    """P1.1."""
     # An RSA certificate, so that nothing but the version and suite stands in the way.
     cert, key = write(tmp_path, leaf=CA.issue_cert("localhost", key_type=trustme.KeyType.RSA))
     tls = ServerTls(cert, key, NOW)

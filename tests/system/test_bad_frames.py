@@ -264,6 +264,7 @@ async def test_answers_to_subscribe_and_unsubscribe(watched: Watched, encoding: 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 async def test_an_ack_beyond_what_was_told_closes_and_moves_nothing(watched: Watched, encoding: str) -> None:  # P2.17
+    """P2.16."""
     gateway = watched.gateway
     for place, beyond in enumerate((1, 10**6, 2**62)):
         name = f"beyond-{encoding[-4:]}-{place}"

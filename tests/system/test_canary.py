@@ -194,7 +194,7 @@ def loaded_by_a_gateway() -> set[str]:
 
 
 def test_a_gateway_has_no_module_that_holds_keys() -> None:  # C6
-    """It forwards sealed fields blind: what seals, opens or reads keys is not even loaded."""
+    """P5.1: It forwards sealed fields blind: what seals, opens or reads keys is not even loaded."""
     loaded = loaded_by_a_gateway()
     assert {"gateway.app", "security.tokens", "security.policy"} <= loaded
     keys = {"security.sealing", "security.keyring", "security.keyfile", "security.development"}

@@ -46,6 +46,7 @@ async def test_inside_the_recent_window_no_jetstream_call_is_made(nats_server: E
 
 
 async def test_after_the_recent_window_the_durable_replays(nats_server: EmbeddedServer, tmp_path: Path) -> None:
+    """P2.6, P4.2."""
     async with running_gateway(nats_server, tmp_path, **SMALL) as gateway:
         resume = await leave(gateway, nats_server, "after")
         missed = await publish(nats_server, "orders.c42.o1", 700)
@@ -125,6 +126,7 @@ async def test_a_parked_durable_shows_how_far_behind_its_session_is(
 
 
 async def test_expired_events_are_told_as_a_gap(tmp_path: Path) -> None:
+    """P2.37, P4.12."""
     async with running_server(tmp_path / "nats", topology=Topology()) as server, linked(server) as operator:
         async with running_gateway(server, tmp_path / "gateway", **SMALL) as gateway:
             resume = await leave(gateway, server, "expired")
@@ -140,6 +142,7 @@ async def test_expired_events_are_told_as_a_gap(tmp_path: Path) -> None:
 
 
 async def test_deleted_events_are_told_as_a_gap(tmp_path: Path) -> None:
+    """P2.37."""
     async with running_server(tmp_path / "nats", topology=Topology()) as server, linked(server) as operator:
         async with running_gateway(server, tmp_path / "gateway", **SMALL) as gateway:
             resume = await leave(gateway, server, "deleted")
@@ -161,6 +164,7 @@ async def test_deleted_events_are_told_as_a_gap(tmp_path: Path) -> None:
 
 
 async def test_a_replaced_stream_is_told_as_a_gap_and_nothing_of_the_new_one_is_missed(tmp_path: Path) -> None:
+    """P2.7, P4.10, P4.11."""
     async with running_server(tmp_path / "nats", topology=Topology()) as server:
         async with running_gateway(server, tmp_path / "gateway") as gateway:
             resume = await leave(gateway, server, "replaced")
@@ -181,6 +185,7 @@ async def test_a_replaced_stream_is_told_as_a_gap_and_nothing_of_the_new_one_is_
 async def test_a_trickle_reader_loses_nothing_and_is_not_disconnected(
     nats_server: EmbeddedServer, tmp_path: Path
 ) -> None:
+    """P4.4."""
     async with running_gateway(nats_server, tmp_path, **SMALL) as gateway:
         trickle = gateway.client("c42", ["orders.c42.>"], session="trickle", window={"messages": 5, "bytes": 4096})
         async with trickle:
@@ -198,6 +203,7 @@ async def test_a_trickle_reader_loses_nothing_and_is_not_disconnected(
 
 
 async def test_the_cursor_survives_when_the_client_forgets(nats_server: EmbeddedServer, tmp_path: Path) -> None:
+    """P2.12, P2.13, P4.3."""
     async with running_gateway(nats_server, tmp_path) as gateway:
         await leave(gateway, nats_server, "forgets")
         missed = await publish(nats_server, "orders.c42.o1", 3)
@@ -216,6 +222,7 @@ async def test_the_cursor_survives_when_the_client_forgets(nats_server: Embedded
 
 
 async def test_a_gap_is_told_again_until_the_client_has_acknowledged_behind_it(tmp_path: Path) -> None:
+    """P2.37."""
     async with running_server(tmp_path / "nats", topology=Topology()) as server, linked(server) as operator:
         async with running_gateway(server, tmp_path / "gateway", **SMALL) as gateway:
             await leave(gateway, server, "deaf")

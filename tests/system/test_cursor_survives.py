@@ -22,6 +22,7 @@ def client(gateway: GatewayProcess, patterns: list[str] | None) -> WireClient:
 async def test_an_acknowledgement_is_stored_within_a_second_and_survives_kill_9(
     nats_server: EmbeddedServer, tmp_path: Path
 ) -> None:
+    """P4.3."""
     async with (
         linked(nats_server) as operator,
         running_process(nats_server, tmp_path, cursors={"save_within_ms": 500}) as gateway,

@@ -28,6 +28,7 @@ def key_of(subject: str, session: str) -> str:
 async def test_a_drain_spreads_its_goodbyes_and_another_gateway_goes_on_from_the_cursors(
     nats_server: EmbeddedServer, tmp_path: Path
 ) -> None:
+    """P2.42."""
     names = [f"drain{n}" for n in range(12)]
     # acknowledgements wait for a minute, and so does parking: only the drain can store them
     slow: dict[str, Any] = {"cursors": {"save_within_ms": 60_000}, "durables": {"park_after_s": 60}}

@@ -99,6 +99,7 @@ async def test_without_a_first_frame_the_socket_is_closed_in_time(
     ids=str,
 )
 async def test_anything_but_connect_comes_too_early(gateway: Gateway, message: object, encoding: str) -> None:  # P2.4
+    """P2.41."""
     raw = msgspec.json.encode(message).decode() if encoding == JSON else msgspec.msgpack.encode(message)
     assert await first(gateway, raw, encoding) == BAD_FRAME
 
@@ -236,6 +237,7 @@ async def test_where_nothing_asked_for_is_permitted_it_is_forbidden(gateway: Gat
 
 
 async def test_what_is_denied_is_told_and_the_rest_holds(gateway: Gateway, nats_server: EmbeddedServer) -> None:
+    """P2.32."""
     patterns = ["orders.c42.>", "orders.c43.>", ">", "orders.c42.>"]
     async with gateway.client("c42", patterns) as client:
         await client.until("live")
@@ -257,6 +259,7 @@ async def test_a_session_may_hold_no_pattern(gateway: Gateway) -> None:  # P2.12
 
 
 async def test_a_token_that_permits_nothing_is_forbidden(nats_server: EmbeddedServer, tmp_path: Path) -> None:
+    """P2.32."""
     async with running_gateway(nats_server, tmp_path / "with") as rich:
         jwks = str(rich.state.jwks)
     issuers = [{"name": "tidewire-development", "jwks": jwks}]

@@ -141,6 +141,7 @@ async def publish(stream: JetStreamContext, count: int) -> list[int]:
 
 
 async def test_a_client_written_from_the_protocol_alone_gets_every_event_through_cuts(tmp_path: Path) -> None:
+    """P4.1, P4.2, P6.1, P6.2, P6.6."""
     state, road = tmp_path / "state", Road()
     server = await asyncio.start_server(road, "127.0.0.1", 0)
     own_port = server.sockets[0].getsockname()[1]

@@ -83,6 +83,7 @@ async def kill_at_random(
 
 @pytest.mark.timeout(180)
 async def test_nothing_is_lost_when_anything_is_killed(tmp_path: Path) -> None:
+    """P4.2."""
     random, oracle = Random("kills"), Oracle()
     async with (
         running_server(tmp_path / "nats", topology=Topology()) as server,

@@ -27,6 +27,7 @@ async def publish(server: EmbeddedServer) -> list[int]:
 
 
 async def test_an_event_in_clear_is_withheld_and_named(nats_server: EmbeddedServer, tmp_path: Path) -> None:
+    """P2.37."""
     letters: list[dict[str, Any]] = []
     async with linked(nats_server) as operator, running_gateway(nats_server, tmp_path, **SEALED) as gateway:
         await operator.tap("tidewire.deadletter.>", lambda _s, _r, data, _h: letters.append(msgspec.json.decode(data)))

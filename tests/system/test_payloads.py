@@ -108,6 +108,7 @@ def check(client: WireClient, payloads: list[bytes], seqs: list[int]) -> None:
 async def test_every_payload_is_delivered_live_and_replayed(
     gateway: Gateway, nats_server: EmbeddedServer, encoding: str
 ) -> None:
+    """P2.34, P2.35, P5.1."""
     subject = f"p{encoding[-4:]}"
     patterns = [f"orders.{subject}.>"]
     payloads = [each for payload in (*VALUES, *BYTES, HUGE) for each in (payload, NORMAL)]

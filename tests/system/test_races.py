@@ -390,6 +390,7 @@ async def test_a_cursor_that_vanished_is_written_anew_and_its_connection_lives_o
 async def test_a_cursor_that_an_operator_deleted_ends_its_connection(
     nats_server: EmbeddedServer, tmp_path: Path
 ) -> None:
+    """P3.2, P4.9."""
     async with running_gateway(nats_server, tmp_path) as gateway:
         async with gateway.client(USER, [MINE], session="r-deleted") as client:
             await client.until("live")

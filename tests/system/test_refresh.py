@@ -79,6 +79,7 @@ async def test_a_reply_to_refresh_has_the_id_that_was_asked_with_or_none(gateway
 async def test_anybody_elses_token_ends_the_connection_and_leaves_the_session(
     gateway: Gateway, nats_server: EmbeddedServer, forge: Forge, whose: str
 ) -> None:  # A8
+    """P2.23."""
     now = int(time.time())
     token = {
         "subject": gateway.token("r3"),
@@ -114,6 +115,7 @@ async def test_a_token_that_has_just_ended_does_not_extend(gateway: Gateway) -> 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 async def test_keys_that_appear_twice_in_refresh_close(gateway: Gateway, encoding: str) -> None:  # A10
+    """P2.5."""
     token = gateway.token("r1")
     async with gateway.client("r1", ["orders.r1.>"], encoding=encoding) as client:
         await live(client)
@@ -131,6 +133,7 @@ async def test_keys_that_appear_twice_in_refresh_close(gateway: Gateway, encodin
 async def test_permissions_that_shrink_end_subscriptions_and_delivery(
     gateway: Gateway, nats_server: EmbeddedServer
 ) -> None:  # A9
+    """P2.23, P4.7."""
     wide = {"read": ["orders.shared.>", "orders.other.o1"]}
     patterns = ["orders.r4.>", "orders.shared.>", "orders.other.o1"]
     narrow = gateway.token("r4", read=["orders.other.o1"])

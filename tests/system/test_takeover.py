@@ -169,6 +169,7 @@ async def test_a_gateway_that_hears_of_no_takeover_cannot_move_the_cursor(
 async def test_another_users_token_with_the_same_name_is_another_session(
     nats_server: EmbeddedServer, tmp_path: Path, count: int
 ) -> None:  # B1
+    """P2.11, P2.13."""
     name = f"mine{count}"
     async with gateways(nats_server, tmp_path, count) as all_gateways:
         async with all_gateways[0].client("t5", ["orders.t5.>"], session=name) as victim:

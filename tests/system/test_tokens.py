@@ -59,6 +59,7 @@ async def until_time(unix_s: float) -> None:
 
 @pytest.mark.parametrize("encoding", [JSON, MSGPACK])
 async def test_every_attack_ends_in_the_one_close_and_tells_nothing(shop: Shop, encoding: str) -> None:  # A1
+    """P3.2, P3.3."""
     gateway = shop.gateway
     tried: list[Attack] = [*attacks(shop.forge), *further_attacks(shop.forge)]
     assert {attack.number for attack in tried} >= set(range(1, 57))
@@ -95,6 +96,7 @@ async def test_a_token_that_has_just_ended_is_told_from_one_that_ended_long_ago(
 
 
 async def test_no_event_of_after_the_end_is_delivered_live(shop: Shop, nats_server: EmbeddedServer) -> None:  # A7
+    """P4.7."""
     gateway = shop.gateway
     token = gateway.token("a7live", ttl_s=2)
     async with (
@@ -118,6 +120,7 @@ async def test_no_event_of_after_the_end_is_delivered_live(shop: Shop, nats_serv
 
 
 async def test_no_event_is_replayed_after_the_end(shop: Shop, nats_server: EmbeddedServer) -> None:  # A7
+    """P4.7."""
     gateway = shop.gateway
     seqs = await publish(nats_server, "orders.a7replay.o1", 5)
     await until(lambda: gateway.house.exchange.recent.head >= seqs[-1])
@@ -147,6 +150,7 @@ async def test_no_event_is_replayed_after_the_end(shop: Shop, nats_server: Embed
 
 
 async def test_a_token_opens_its_own_subjects_only(shop: Shop, nats_server: EmbeddedServer) -> None:  # B8
+    """P2.32, P4.7."""
     gateway = shop.gateway
     foreign = shop.forge.token(payload={"sub": "c77"})
     async with (
@@ -166,6 +170,7 @@ async def test_a_token_opens_its_own_subjects_only(shop: Shop, nats_server: Embe
 async def test_the_same_subject_of_another_issuer_has_a_session_of_its_own(
     shop: Shop, nats_server: EmbeddedServer
 ) -> None:  # B7
+    """P2.11."""
     gateway = shop.gateway
     async with gateway.client("c42", ["orders.c42.>"], session="b7") as mine:
         await mine.until("live")

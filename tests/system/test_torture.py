@@ -30,6 +30,7 @@ def check(wanderers: list[Wanderer]) -> None:
 
 @pytest.mark.timeout(90)
 async def test_hand_over_loses_nothing_on_one_server(tmp_path: Path) -> None:
+    """P4.2, P4.5."""
     async with (
         running_server(tmp_path / "nats", topology=Topology()) as server,
         running_gateway(server, tmp_path / "a", **SMALL) as small,
@@ -55,6 +56,7 @@ async def step_down(servers: list[EmbeddedServer], every_s: float, done: Counter
 
 @pytest.mark.timeout(150)
 async def test_hand_over_loses_nothing_on_three_servers_whose_leaders_step_down(tmp_path: Path) -> None:
+    """P4.5."""
     async with running_cluster(tmp_path / "nats", topology=replicated()) as cluster:
         one, two, three = cluster.servers
         async with (

@@ -45,6 +45,7 @@ async def time_of_a_burst(server: EmbeddedServer, readers: list[WireClient]) -> 
 
 @pytest.mark.timeout(120)
 async def test_a_trickle_reader_loses_nothing_and_slows_nobody(nats_server: EmbeddedServer, tmp_path: Path) -> None:
+    """P4.4."""
     config = {"recent": {"recent_events": 40}}
     async with running_gateway(nats_server, tmp_path, **config) as gateway:
         readers = [
