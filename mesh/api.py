@@ -53,7 +53,7 @@ class StreamState(msgspec.Struct, frozen=True):
 
 class _Cluster(msgspec.Struct, frozen=True):
     leader: str = ""
-    leader_since: str = ""  # from nats-server 2.12 on, in a cluster
+    leader_since: str = ""  # in a cluster: nats-server 2.15 tells it
 
 
 class StreamInfo(msgspec.Struct, frozen=True):

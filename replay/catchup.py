@@ -8,8 +8,9 @@ does (a 404 and ``num_pending`` 0 are true for the replica that answers, at the 
 
 - *Content.* A consumer delivers in order, so an event at or above the floor proves that all before it were delivered.
 - *The leader's word.* ``STREAM.MSG.GET {"seq": p + 1, "next_by_subj": pattern}`` names the leader's next matching
-  event. It counts only between two answers of ``STREAM.INFO`` that name the same leader and a last sequence that
-  reaches what is asked about: a leader that was elected a moment ago may not have applied everything yet.
+  event. It counts only between two answers of ``STREAM.INFO`` that name the same leader, in the same term of office,
+  and a last sequence that reaches what is asked about: a leader that was elected a moment ago may not have applied
+  everything yet.
 
 The same question comes first as well: a session that missed nothing below the floor needs no consumer at all, and
 whoever does knows the sequence that its consumer must deliver first.
@@ -55,6 +56,7 @@ class State(msgspec.Struct, frozen=True):
     """The stream as its leader has it."""
 
     leader: str
+    """Who leads, and since when; empty in an election."""
     first_seq: int
     last_seq: int
     num_deleted: int = 0

@@ -139,7 +139,7 @@ def test_a_leader_between_floor_and_head_proves_as_far_as_it_has_events() -> Non
     assert got(run(50, [*probe(50, None, state), (AskState(), STATE)])) == ([], FLOOR, [])
 
 
-@pytest.mark.parametrize("second", [State("n2", 1, HEAD), State("", 1, HEAD)])
+@pytest.mark.parametrize("second", [State("n2", 1, HEAD), State("n1 later", 1, HEAD), State("", 1, HEAD)])
 def test_no_absence_is_proved_across_a_change_of_leader(second: State) -> None:
     assert isinstance(run(50, [*probe(50, None)[:-1], (AskState(), second)]), Failed)
 
