@@ -58,10 +58,14 @@ class Asker:
 
     async def start(self) -> None:
         """Listen, and begin with empty streams."""
-        await self.link.tap(f"{self.link.inbox}.x.*", self._received)
+        await self.listen()
         for config in Topology().configs():
             await self.make_stream(config)
         self.seen.clear()
+
+    async def listen(self) -> None:
+        """Hear what pulls bring."""
+        await self.link.tap(f"{self.link.inbox}.x.*", self._received)
 
     async def make_stream(self, config: dict[str, Any]) -> None:
         """Delete a stream and make it anew."""
@@ -88,7 +92,9 @@ class Asker:
         """STREAM.MSG.GET."""
         await self.api("STREAM.MSG.GET", "EVENTS", body)
 
-    async def durable(self, name: str, *filters: str, action: str = "", **more: object) -> dict[str, Any]:
+    async def durable(
+        self, name: str, *filters: str, action: str = "", within_s: float = 5.0, **more: object
+    ) -> dict[str, Any]:
         """CONSUMER.CREATE of a session's durable."""
         config = {
             "name": name,
@@ -102,7 +108,7 @@ class Asker:
             **more,
         }
         body = {"stream_name": "EVENTS", "config": config, "action": action}
-        return await self.api("CONSUMER.CREATE", f"EVENTS.{name}", body)
+        return await self.api("CONSUMER.CREATE", f"EVENTS.{name}", body, within_s=within_s)
 
     async def feed(self, name: str, start_seq: int, action: str = "create") -> None:
         """CONSUMER.CREATE of a feed."""

@@ -165,7 +165,7 @@ class Stream:
 
     def add_consumer(self, name: str, config: dict[str, Any]) -> Consumer:
         """Make a consumer on a server by chance."""
-        consumer = self.consumers[name] = Consumer(self, name, config, self.nats.random.choice(self.nats.alive()))
+        consumer = self.consumers[name] = Consumer(self, name, config, self.nats.place())
         return consumer
 
     def drop_consumer(self, name: str) -> bool:

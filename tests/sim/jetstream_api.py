@@ -150,15 +150,22 @@ class JetStreamApi:
             message = view.messages.get(body["seq"])
         return {"message": _shown(message)} if message is not None else _error(404, 10037, "no message found")
 
+    def _unled(self) -> Answer:
+        """Without a leader of the cluster nobody answers; without a majority somebody may say so."""
+        if self._nats.has_majority or self._nats.random.random() < 0.5:
+            return None
+        return _error(503, 10008, "JetStream system temporarily unavailable")
+
     def _consumer_create(self, stream: Stream, name: str, body: dict[str, Any]) -> Answer:
         config, filters = body["config"], tuple(body["config"].get("filter_subjects", ()))
         if not self._nats.has_meta_leader:
-            return _error(503, 10008, "JetStream system temporarily unavailable")
+            return self._unled()
         if overlap(filters):
             return _error(400, 10138, "consumer subject filters cannot overlap")
         consumer = stream.consumers.get(name)
         if consumer is None:
-            return _consumer(stream, stream.add_consumer(name, config))
+            made = stream.add_consumer(name, config)
+            return _consumer(stream, made) if made.is_here else None
         if body.get("action") == "create" and config != consumer.config:
             return _error(400, 10148, "consumer already exists")
         for field in FIXED:
@@ -174,7 +181,7 @@ class JetStreamApi:
         del body
         consumer = stream.consumers.get(name)
         if consumer is None:
-            return _error(404, 10014, "consumer not found")
+            return _error(404, 10014, "consumer not found") if self._nats.has_meta_leader else self._unled()
         return _consumer(stream, consumer) if consumer.is_here else None
 
     def _consumer_reset(self, stream: Stream, name: str, body: dict[str, Any]) -> Answer:
@@ -188,7 +195,7 @@ class JetStreamApi:
         """One whose server is down is deleted as well, but nobody says so."""
         del body
         if not self._nats.has_meta_leader:
-            return _error(503, 10008, "JetStream system temporarily unavailable")
+            return self._unled()
         consumer = stream.consumers.get(name)
         if not stream.drop_consumer(name):
             return _error(404, 10014, "consumer not found")

@@ -41,8 +41,10 @@ class NatsSettings(msgspec.Struct, frozen=True, kw_only=True):
     """For one question to the API."""
     election_s: Range = (0.02, 0.5)
     """Without a leader after a step-down."""
-    failover_s: Range = (1.0, 5.0)
+    failover_s: Range = (1.0, 6.0)
     """Without a leader after a crash."""
+    unnoticed_s: Range = (0.5, 4.0)
+    """For which consumers are still given to a server that has crashed."""
     behind_s: Range = (0.0, 1.5)
     """Until a new leader has applied what it has, every other time."""
 
@@ -65,6 +67,7 @@ class Nats:
         self._api = JetStreamApi(self)
         self._slow_s, self._slow_until_s = 0.0, 0.0
         self._questions = Passage(self._api_delay)
+        self._placing_until_s = dict.fromkeys(self.servers, 0.0)
         self._meta_from_s = 0.0
         """Without a leader of the cluster until then."""
         self._meta_leader = random.choice(self.servers)
@@ -142,6 +145,7 @@ class Nats:
         if server not in self.living:
             return
         del self.living[server]
+        self._placing_until_s[server] = self.loop.time() + self._draw(self.settings.unnoticed_s)
         for wire in list(self.wires.values()):
             if wire.server == server:
                 wire.cut()
@@ -262,6 +266,11 @@ class Nats:
         """Servers that live."""
         return list(self.living)
 
+    def place(self) -> str:
+        """A server for a new consumer: one that lives, as far as the others have noticed."""
+        now_s, until_s = self.loop.time(), self._placing_until_s
+        return self.random.choice([s for s in self.servers if s in self.living or now_s < until_s[s]])
+
     @property
     def has_majority(self) -> bool:
         """Whether anything can be stored."""
@@ -309,9 +318,9 @@ class Nats:
         return [wire] if wire is not None else list(self.wires.values())
 
     def _store(self, stream: Stream, subject: str, payload: bytes, headers: bytes, reply: str) -> bool:
-        """False when no leader listens to the stream's subjects; silence is as possible then."""
+        """False when no leader listens to the stream's subjects; now and then that is not known yet: silence."""
         if stream.leader is None or not self.has_majority:
-            return self.random.random() < 0.5
+            return self.random.random() < 0.1
 
         def answer(text: bytes) -> None:
             if reply:

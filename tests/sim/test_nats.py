@@ -14,6 +14,7 @@ from mesh.pull import Puller, PullResult
 from security.errors import UpstreamUnavailable
 from tests.sim.clock import run
 from tests.sim.conformance import Asker
+from tests.sim.jetstream_link import SimLink
 from tests.sim.nats import Nats, NatsSettings
 from tests.until import until
 
@@ -30,7 +31,7 @@ def in_a_world(main: Callable[[Nats], Awaitable[T]], seed: int = 1, **settings: 
     return run(world(), random)
 
 
-async def linked(nats: Nats) -> Link:
+async def linked(nats: Nats) -> SimLink:
     link = nats.link("tester")
     await link.start()
     return link
@@ -187,6 +188,22 @@ def test_two_servers_go_on_and_one_does_not(seed: int) -> None:
         assert [replica.view.last_seq for replica in nats.stream.replicas.values()] == [3, 3, 3]
 
     in_a_world(main, seed)
+
+
+def test_soon_after_a_crash_a_new_consumer_may_be_on_the_dead_server() -> None:
+    async def main(nats: Nats) -> bool:
+        link = await linked(nats)
+        ask, victim = Asker(link), other_than(nats, link.server)
+        nats.kill(victim)
+        answers = {n: await ask.durable(f"d{n}", within_s=0.1) for n in range(10)}
+        dead = [name for name, consumer in nats.stream.consumers.items() if consumer.server == victim]
+        assert all("failed" in answers[int(name[1:])] for name in dead)
+        await asyncio.sleep(10.0)
+        for n in range(10, 20):
+            assert "failed" not in await ask.durable(f"d{n}", within_s=0.1)
+        return bool(dead)
+
+    assert {in_a_world(main, seed) for seed in range(10)} == {True, False}
 
 
 def test_a_consumer_in_a_file_may_deliver_the_newest_again_after_a_crash() -> None:
