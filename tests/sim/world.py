@@ -362,7 +362,7 @@ async def _run(seed: int, options: Options, say: Callable[[str], None] | None) -
     root = logging.getLogger()
     root.addHandler(errors)
     try:
-        with mock.patch.object(client_connection, "connect", world.connect):
+        with mock.patch.object(client_connection, "_Direct", world.connect):
             return await world.run()
     finally:
         root.removeHandler(errors)
