@@ -1,9 +1,13 @@
 """Scripts about streams, publishing and buckets."""
 
+from collections.abc import Awaitable, Callable
+
 from mesh.topology import Topology
 from tests.sim.conformance import Asker, Script, adding_to
 
 FIFTH_NS = 200_000_000
+
+Act = Callable[[], Awaitable[None]]
 
 SCRIPTS: dict[str, Script] = {}
 script = adding_to(SCRIPTS)
@@ -144,3 +148,28 @@ async def _until_empty(ask: Asker, stream: str) -> None:
         if not answer["state"]["messages"]:
             return
     raise AssertionError(f"{stream} is not empty")
+
+
+async def a_stream_that_falls_back(ask: Asker, keep: Act, fall_back: Act) -> None:
+    """``keep`` remembers what the stream holds, ``fall_back`` starts the server anew with no more than that."""
+    for n in range(5):
+        await ask.put("orders.c1.o1", 1, b"%d" % n, Nats_Msg_Id=f"m{n}")
+    await ask.durable("read", "orders.c1.>")
+    await ask.durable("beyond", "orders.c1.>")
+    await keep()
+    for n in range(5, 9):
+        await ask.put("orders.c1.o1", 1, b"%d" % n, Nats_Msg_Id=f"m{n}")
+    await ask.pull("read", batch=9, no_wait=True)
+    await ask.reset("beyond", 50)
+    await ask.feed("feed", 2)
+    before = await ask.api("STREAM.INFO", "EVENTS")
+    await fall_back()
+    after = await ask.api("STREAM.INFO", "EVENTS")
+    ask.seen.append(before["created"] == after["created"])
+    for consumer in ("read", "beyond", "feed"):
+        await ask.info(consumer)
+    await ask.put("orders.c1.o1", 1, b"4", Nats_Msg_Id="m4")
+    await ask.put("orders.c1.o1", 1, b"6", Nats_Msg_Id="m6")
+    await ask.put("orders.c1.o1", 1, b"other")
+    await ask.pull("read", batch=9, no_wait=True)
+    await ask.pull("beyond", batch=9, no_wait=True)

@@ -108,9 +108,7 @@ class Stream:
         message = Message(self.truth.last_seq + 1, subject, payload, headers, self.nats.now_ns())
         self.events[message.seq], self.stored_s[message.seq] = (subject, payload), self.nats.loop.time()
         self.change(Put(message))
-        if msg_id := header_of(headers, "Nats-Msg-Id"):
-            self._ids[msg_id] = message.seq
-            self._id_times.append((message.time_ns, msg_id))
+        self._remember_id(message)
         self._expire_later()
         return message.seq
 
@@ -199,6 +197,7 @@ class Stream:
             if isinstance(change, Put):
                 message = change.message
                 self.events[message.seq] = lost.pop(message.seq)
+                self._remember_id(message)
         for replica in self.replicas.values():
             replica.passage.clear()
             replica.view = self.empty_view()
@@ -245,6 +244,11 @@ class Stream:
             answer(b'{"stream":"%s","seq":%d,"duplicate": true}' % (self.name.encode(), stored))
             return
         answer(b'{"stream":"%s","seq":%d}' % (self.name.encode(), self.store(subject, payload, headers)))
+
+    def _remember_id(self, message: Message) -> None:
+        if msg_id := header_of(message.headers, "Nats-Msg-Id"):
+            self._ids[msg_id] = message.seq
+            self._id_times.append((message.time_ns, msg_id))
 
     def _refusal(self, err_code: int, description: str, code: int = 400) -> bytes:
         error = {"code": code, "err_code": err_code, "description": description}

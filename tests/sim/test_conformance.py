@@ -1,6 +1,8 @@
 """The model of JetStream and a real server answer alike."""
 
+import shutil
 from collections.abc import AsyncIterator
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -12,6 +14,7 @@ from tests.sim import conformance_consumers, conformance_streams
 from tests.sim.clock import run
 from tests.sim.conformance import Asker, Script
 from tests.sim.nats import Nats, NatsSettings
+from tests.until import until
 
 SCRIPTS: dict[str, Script] = {**conformance_streams.SCRIPTS, **conformance_consumers.SCRIPTS}
 
@@ -50,3 +53,60 @@ def modelled(name: str, seed: int) -> list[object]:
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_the_model_answers_as_a_real_server_does(name: str, real: Answers) -> None:
     assert modelled(name, 1) == real[name]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def fallen(tmp_path: Path) -> list[object]:
+    """What a real server answers whose stream's files are replaced by older ones."""
+    kept = tmp_path / "kept"
+    async with running_server(tmp_path / "state", topology=Topology()) as server:
+        async with linked(server, backoff_max_s=0.1) as link:
+            ask = Asker(link)
+
+            async def started_anew() -> None:
+                connects = link.connects
+                await server.start()
+                await until(lambda: link.connects > connects and link.is_up)
+
+            def messages() -> Path:
+                return next((tmp_path / "state" / "store").rglob("EVENTS")) / "msgs"
+
+            async def keep() -> None:
+                await server.stop()
+                shutil.copytree(messages(), kept)
+                await started_anew()
+
+            async def fall_back() -> None:
+                await server.stop()
+                shutil.rmtree(messages())
+                shutil.copytree(kept, messages())
+                await started_anew()
+
+            await ask.listen()
+            await conformance_streams.a_stream_that_falls_back(ask, keep, fall_back)
+            return ask.seen
+
+
+def test_the_model_falls_back_as_a_real_server_does(fallen: list[object]) -> None:
+    random = Random(1)
+
+    async def main() -> list[object]:
+        nats = Nats(random, NatsSettings(servers=("n1",)))
+        link = nats.link("asker", inbox_prefix="_INBOX_op")
+        await link.start()
+        ask = Asker(link)
+        await ask.listen()
+        kept = 0
+
+        async def keep() -> None:
+            nonlocal kept
+            kept = nats.last_seq
+
+        async def fall_back() -> None:
+            nats.fall_back(kept, with_buckets=False)
+            await until(lambda: link.connects == 2 and nats.stream.is_ready)
+
+        await conformance_streams.a_stream_that_falls_back(ask, keep, fall_back)
+        return ask.seen
+
+    assert run(main(), random) == fallen
