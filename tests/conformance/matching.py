@@ -57,7 +57,6 @@ KINDS: dict[str, Any] = {
     "seconds": lambda value: (_is_integer(value) or isinstance(value, float)) and value > 0,
     "boolean": lambda value: isinstance(value, bool),
     "true": lambda value: value is True,
-    "identity": lambda value: isinstance(value, str) and re.fullmatch(r"[^\s:]+(:[0-9]{10,}){1,2}", value) is not None,
     "time": lambda value: (
         isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z", value) is not None
     ),

@@ -1,5 +1,6 @@
 """The docs are true as far as a program can tell: links, commands, settings, metrics, clauses."""
 
+import ast
 import importlib
 import json
 import re
@@ -11,17 +12,20 @@ import msgspec
 from gateway.close_codes import REASONS
 from gateway.config import Config
 from tests.repo.pages import (
-    PROTOCOL,
     anchors,
     citations,
+    cited_by,
+    citing_tests,
     clauses,
+    close_reasons,
+    error_codes,
     links,
     resolves,
     security_citations,
     security_clauses,
     uncited,
 )
-from tests.repo.sources import ROOT, files, modules, name_of
+from tests.repo.sources import ROOT, files, modules, name_of, tree_of
 
 OPERATIONS = ROOT / "docs" / "operations.md"
 README = ROOT / "README.md"
@@ -136,8 +140,8 @@ def test_every_metric_is_documented_and_nothing_else() -> None:
 
 
 def test_close_codes_and_reasons_are_those_of_the_protocol() -> None:
-    rows = re.findall(r"^\| ([0-9]{4}) \| ([a-z, ]+) \|", PROTOCOL.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    assert {int(code): reason for code, reason in rows} == REASONS
+    """P3.2."""
+    assert close_reasons() == REASONS
 
 
 def test_the_changelog_has_unreleased_on_top() -> None:
@@ -179,5 +183,56 @@ def test_every_cited_clause_of_the_security_page_exists() -> None:
     assert ("gateway/jwks.py", "S8") in security_citations()
 
 
-def test_clauses_without_a_test_can_be_listed() -> None:
-    assert set(uncited()) <= set(clauses())
+def test_every_clause_is_cited_by_a_test() -> None:
+    assert uncited() == [], "a test must try it and say so: see cited_by in tests/repo/pages.py"
+
+
+def test_every_clause_a_test_cites_exists() -> None:
+    known = set(clauses())
+    assert {clause: sorted(tests) for clause, tests in citing_tests().items() if clause not in known} == {}
+
+
+def test_a_clause_is_cited_inside_a_test_and_nowhere_else() -> None:
+    text = '''"""Q1.1."""
+EITHER = "Q1.2"
+def helped(): "Q1.3"
+@mark("Q2.4")
+def test_one():  # Q2.5
+    """Q2.6 to Q2.8, and Q3.1."""
+    pass  # Q2.9
+class Tests:
+    async def test_two(self): "Q3.1"
+# Q1.9
+'''.replace("Q", "P")  # so that this test cites none of them
+    found = cited_by(ast.parse(text), text)
+    assert {clause for clause, names in found.items() if "test_one" in names} == {
+        f"P{clause}" for clause in ("2.4", "2.5", "2.6", "2.7", "2.8", "2.9", "3.1")
+    }
+    assert [clause[1:] for clause, names in found.items() if "test_two" in names] == ["3.1"]
+    assert len(found) == 7
+
+
+def error_codes_made() -> set[str]:
+    """Return the codes that the gateway puts into ``error`` frames and replies, as its calls have them."""
+    makers = {"_refuse", "_Refusal", "ErrorFrame"}
+    calls = (
+        node
+        for path in modules()
+        if name_of(path).startswith("gateway/")
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Call)
+    )
+    values = (
+        value.value
+        for call in calls
+        if getattr(call.func, "attr", getattr(call.func, "id", "")) in makers
+        for value in (*call.args, *(keyword.value for keyword in call.keywords))
+        if isinstance(value, ast.Constant) and isinstance(value.value, str)
+    )
+    return {value for value in values if re.fullmatch("[a-z_]+", value)}  # a message has spaces
+
+
+def test_the_codes_of_errors_are_those_of_the_page() -> None:
+    """P2.43."""
+    assert {"not_supported", "unknown_type", "invalid_subject", "limit", "forbidden"} <= error_codes_made()
+    assert error_codes_made() <= error_codes()

@@ -217,7 +217,7 @@ async def test_an_unknown_type_is_told_and_the_connection_goes_on(watched: Watch
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-async def test_what_is_for_later_is_answered(watched: Watched, encoding: str) -> None:  # P2.18, P2.22
+async def test_what_is_for_later_is_answered(watched: Watched, encoding: str) -> None:  # P2.18, P2.22, P2.40
     client = await live_client(watched, encoding)
     try:
         later: list[dict[str, Any]] = [
