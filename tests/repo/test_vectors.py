@@ -73,8 +73,15 @@ def reads(text: str, vectors: str) -> bool:
 
 
 def takes(text: str, part: str) -> bool:
-    """Tell whether a source takes a list of a vector file by its name."""
-    return re.search(rf"[\"']{part}[\"']|\.{part}\b|\b{part}\s*[,}}]", text) is not None
+    """Tell whether a source takes a list out of a document, or hands its name to what does."""
+    spellings = (
+        rf"(?:[A-Z]|\))\[\"{part}\"\]",  # DOCUMENT["bad"], loads(...)["bad"]
+        rf"\(\"{part}\"",  # messages("bad")
+        rf"^    \"{part}\": ",  # the parts that a command plays
+        rf"(?:VECTORS|\))\.{part}\b",  # VECTORS.bad, JSON.parse(...).bad
+        rf"\{{ {part} \}} =",  # const {{ bad }} = ...
+    )
+    return re.search("|".join(spellings), text, re.MULTILINE) is not None
 
 
 def test_each_file_of_vectors_is_in_the_table() -> None:
@@ -106,7 +113,8 @@ def test_a_runner_that_only_speaks_of_its_vectors_is_seen(tmp_path: Path) -> Non
     assert not reads(without_docstrings(script, script.read_text()), "frames.json")
     assert reads("new URL('../../../tests/vectors/frames.json', import.meta.url)", "frames.json")
     assert not reads("'sealed_js.json'", "sealed.json")
-    assert not takes("DOCUMENT['frames']", "batches")
+    assert not takes('DOCUMENT["frames"]', "batches")
+    assert not takes('from gateway.frames import JSON\nwire(vector["frames"])', "frames")
 
 
 # --- the scenarios for gateways say what the page says ---
