@@ -29,6 +29,7 @@ async def a_consumer_on_a_server_that_dies(ask: Asker, here: str, kill: Act, res
         "info": ask.api("CONSUMER.INFO", f"EVENTS.{asked}", within_s=1.0),
         "reset": ask.api("CONSUMER.RESET", f"EVENTS.{asked}", {"seq": 1}, within_s=1.0),
         "info in memory": ask.api("CONSUMER.INFO", "EVENTS.feed", within_s=1.0),
+        "delete": ask.api("CONSUMER.DELETE", f"EVENTS.{deleted}", within_s=1.0),
         "create": ask.durable(asked, "orders.c1.>", within_s=1.0),
     }
     answers = await asyncio.gather(*questions.values())

@@ -16,6 +16,7 @@ KNOWN = {
     "info": "no answer from $JS.API.CONSUMER.INFO.EVENTS.durable",
     "reset": "no answer from $JS.API.CONSUMER.RESET.EVENTS.durable",
     "info in memory": "no answer from $JS.API.CONSUMER.INFO.EVENTS.feed",
+    "delete": "no answer from $JS.API.CONSUMER.DELETE.EVENTS.durable",
     "create": "no answer from $JS.API.CONSUMER.CREATE.EVENTS.durable",
     "pull": ([], ["NATS/1.0 503"]),
     "made again": (["1 as 1", "2 as 2"], []),
