@@ -4,7 +4,7 @@ import pytest
 from tidewire_client import Backoff
 from tidewire_client.core import DEAD_AFTER_S, PROBE_WITHIN_S
 from tidewire_client.effects import Drop, Open, Probe
-from tidewire_client.frames import Ack, Goodbye, Live, Ping, Pong
+from tidewire_client.frames import Ack, Error, Goodbye, Live, Ping, Pong
 
 from tests.client.core_bench import Bench, event, welcome
 from tests.client.fixed_random import FixedRandom
@@ -37,7 +37,7 @@ def test_a_link_that_does_not_answer_in_time_is_left_and_what_is_processed_is_sa
 
 def test_anything_heard_saves_the_link_and_its_watch_begins_anew() -> None:
     """P2.25, P6.9."""
-    for answer in (Pong(), Ping(), event(20), Live(10)):
+    for answer in (Pong(), Ping(), event(20), Live(10), Error(code="unknown_type")):
         bench = Bench()
         bench.live().later(0.25)
         woken(bench).later(PROBE_WITHIN_S - 1)

@@ -198,7 +198,7 @@ def test_the_first_failure_ends_it() -> None:
     claims(FORGE.token(wrong, rest))
 
 
-def test_a_token_of_8_kib_is_taken_and_one_character_more_is_not() -> None:
+def test_a_token_of_8_kib_is_taken_and_one_character_more_is_not() -> None:  # P7.1
     # An ES256 signature is 86 characters. 6,144 bytes of payload would be 8,192 characters alone: J1 comes before J9's.
     header, payload = dump(FORGE.header()), dump(FORGE.payload())
     while (8_192 - 88 - len(b64(header))) % 4:

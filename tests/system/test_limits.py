@@ -331,7 +331,7 @@ async def test_a_socket_that_takes_nothing_is_given_up_and_its_session_resumes(
             assert back.seqs == seqs
 
 
-async def test_a_token_has_so_many_bytes(nats_server: EmbeddedServer, tmp_path: Path) -> None:
+async def test_a_token_has_so_many_bytes(nats_server: EmbeddedServer, tmp_path: Path) -> None:  # P7.1
     async with running_gateway(nats_server, tmp_path) as gateway:
         size = len(gateway.token("l15", read=["orders.l15.o1"]))
     async with limited(nats_server, tmp_path, token_bytes=size) as gateway:
