@@ -1,14 +1,16 @@
-"""A TCP proxy for tests, between clients and one server on loopback: it can stall, cut, delay and refuse.
+"""A TCP proxy for tests, between clients and servers on loopback: it can stall, cut, delay and refuse.
 
     async with TcpProxy(server.port) as proxy:
         ... connect to proxy.url ...
         proxy.stall()
 
 Stalled, it keeps what it has and reads no more, as a network does that has lost a route: nobody is told. A cut is a
-reset of every connection, wherever in a message it strikes.
+reset of connections, wherever in a message it strikes. In front of several servers it is a load balancer without
+stickiness: each new connection goes to the next one that takes it.
 """
 
 import asyncio
+from random import Random
 from types import TracebackType
 from typing import Self
 
@@ -16,19 +18,28 @@ CHUNK_BYTES = 65_536
 
 
 class TcpProxy:
-    """Listens on a free port of 127.0.0.1 and passes bytes on to ``port``. Faults may change at any time."""
+    """Listens on a free port of 127.0.0.1 and passes bytes on to ``port``. Faults may change at any time.
 
-    def __init__(self, port: int) -> None:
+    ``others`` are ports of more servers that do the same; ``random`` chooses what is stalled or cut by chance.
+    """
+
+    def __init__(self, port: int, *others: int, random: Random | None = None) -> None:
         self.upstream_port = port
         """Where new connections go; may be changed."""
         self.port = 0
         """Where it listens; known after the start."""
         self.delay_s = 0.0
         """Seconds for which each chunk is held, in both directions."""
+        self.stall_chance = 0.0
+        """Share of the chunks that are held for ``stall_s`` more, and all behind them with them."""
+        self.stall_s = 0.0
+        """Seconds of such a stall."""
         self.refusing = False
         """Whether new connections are reset at once."""
         self.connections = 0
         """Connections taken so far, refused ones left out."""
+        self._others = list(others)
+        self._random = random or Random("proxy")
         self._cut_after_bytes: int | None = None
         self._flowing = asyncio.Event()
         self._flowing.set()
@@ -53,10 +64,12 @@ class TcpProxy:
         """Let everything through again, what was held first."""
         self._flowing.set()
 
-    def cut(self) -> None:
-        """Reset all connections now; what is on its way is lost."""
-        for task in list(self._open):
+    def cut(self, share: float = 1.0) -> int:
+        """Reset all connections now, or each with this chance; what is on its way is lost. Returns how many."""
+        struck = [task for task in self._open if share >= 1.0 or self._random.random() < share]
+        for task in struck:
             task.cancel()
+        return len(struck)
 
     def cut_after(self, count: int) -> None:
         """Reset all connections when ``count`` more bytes have been passed to clients: in the middle of a message."""
@@ -91,10 +104,10 @@ class TcpProxy:
             writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writers: list[asyncio.StreamWriter]) -> None:
-        try:
-            upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", self.upstream_port)
-        except OSError:
+        upstream = await self._connect()
+        if upstream is None:
             return  # the server is down: the client is reset
+        upstream_reader, upstream_writer = upstream
         writers.append(upstream_writer)
         pumps = [
             asyncio.create_task(self._pump(reader, upstream_writer)),
@@ -107,12 +120,27 @@ class TcpProxy:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
 
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        """Connect to the server whose turn it is, or to the first one after it that is there."""
+        for _ in range(1 + len(self._others)):
+            port = self.upstream_port
+            if self._others:
+                self._others.append(port)
+                self.upstream_port = self._others.pop(0)
+            try:
+                return await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                continue
+        return None
+
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, to_client: bool = False
     ) -> None:
         while data := await reader.read(CHUNK_BYTES):
             if self.delay_s:
                 await asyncio.sleep(self.delay_s)
+            if self.stall_chance and self._random.random() < self.stall_chance:
+                await asyncio.sleep(self.stall_s)
             await self._flowing.wait()
             left = self._cut_after_bytes
             if to_client and left is not None:
