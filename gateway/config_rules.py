@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import pairwise
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from gateway.config import Config, Issuer, Nats, Sealed
 from security.errors import ConfigurationError
@@ -44,14 +44,14 @@ def _listen(config: Config) -> Iterator[Found]:
             if value is None:
                 yield f"listen.{name}", "is missing; name a PEM file"
     for place, origin in enumerate(listen.origins):
-        parts = urlsplit(origin)
+        parts = _url(origin)
         if parts.scheme not in {"http", "https"} or not parts.netloc or origin != f"{parts.scheme}://{parts.netloc}":
             yield f"listen.origins[{place}]", "must be scheme, host and port only, as https://shop.example"
 
 
 def _nats(nats: Nats, *, is_production: bool) -> Iterator[Found]:
     for place, server in enumerate(nats.servers):
-        parts = urlsplit(server)
+        parts = _url(server)
         if parts.scheme not in {"nats", "tls"} or not parts.hostname:
             yield f"nats.servers[{place}]", "must be a URL, as nats://127.0.0.1:4222 or tls://nats.example:4222"
         elif "@" in parts.netloc:
@@ -115,9 +115,18 @@ def _issuer(issuer: Issuer, path: str) -> Iterator[Found]:
         if not is_pattern(pattern) or "{" in pattern:
             yield f"{path}.deny[{place}]", "must be a pattern without {}, as orders.*.internal.>"
     is_url = "://" in issuer.jwks
-    if is_url and not issuer.jwks.startswith("https://"):
+    if is_url and not (issuer.jwks.startswith("https://") and _url(issuer.jwks).hostname):
         yield f"{path}.jwks", "must be the path of a file, or a URL that starts with https://"
     if not issuer.algorithms:
         yield f"{path}.algorithms", "must name at least one"
     if "HS256" in issuer.algorithms and (is_url or len(issuer.algorithms) > 1):
         yield f"{path}.algorithms", "must be HS256 alone, with a JWKS file, or not hold HS256"
+
+
+def _url(text: str) -> SplitResult:
+    """The parts of a URL; all empty where it is none, as with half an IPv6 address or a port that is no number."""
+    try:
+        parts = urlsplit(text)
+        return parts if parts.port != 0 else urlsplit("")
+    except ValueError:
+        return urlsplit("")
