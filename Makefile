@@ -8,6 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 WANTED := $(wildcard pyproject.toml clients/python/pyproject.toml constraints.txt)
 RUN := --editable . --editable 'clients/python[sealed]'
 DEV := --editable '.[dev]' --editable 'clients/python[sealed]'
+FUZZ := --editable '.[dev,fuzz]' --editable 'clients/python[sealed]'
 ARGS ?=
 WORKERS ?= 2
 # The JavaScript client: node comes with the Python environment, so that nothing else need be installed before.
@@ -15,7 +16,7 @@ JS := clients/js
 NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix $(JS) --loglevel=error
 
 .DEFAULT_GOAL := help
-.PHONY: help up test test-js test-browser check fmt size bench bench-quick clean
+.PHONY: help up test test-js test-browser check fmt size bench bench-quick fuzz chaos clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -55,6 +56,12 @@ bench: $(VENV)/installed-dev ## measure CPU per delivered event beside the obvio
 bench-quick: $(VENV)/installed-dev ## the same with fewer sessions and events, in under two minutes: for its ratios
 	$(BIN)/python -m bench --quick $(ARGS)
 
+fuzz: $(VENV)/installed-fuzz ## try what strangers may send, a minute a decoder (ARGS="--seconds 20 --target token" narrows)
+	$(BIN)/python -m tests.fuzz $(ARGS)
+
+chaos: $(VENV)/installed-dev ## faults on real processes for ten minutes: nothing may be lost (ARGS="--seconds 60 --seed 2")
+	$(BIN)/python -m tests.chaos $(ARGS)
+
 clean: ## remove the environment and everything built; the state folder .tidewire/ is kept
 	rm -rf $(VENV) $(JS)/node_modules $(JS)/types build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -74,6 +81,10 @@ $(VENV)/installed-run: $(WANTED) | $(BIN)/python
 $(VENV)/installed-dev: $(WANTED) | $(BIN)/python
 	$(PIP) $(DEV)
 	@touch $(VENV)/installed-run $@
+
+$(VENV)/installed-fuzz: $(WANTED) | $(BIN)/python
+	$(PIP) $(FUZZ)
+	@touch $(VENV)/installed-run $(VENV)/installed-dev $@
 
 $(JS)/node_modules/installed: $(JS)/package.json | $(VENV)/installed-dev
 	$(NPM) install --no-package-lock --ignore-scripts --no-audit --no-fund

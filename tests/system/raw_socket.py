@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
+from tests.gateway_process import GatewayProcess
 from tests.gateways import Gateway
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
@@ -73,7 +74,7 @@ def frame(payload: bytes, opcode: int = TEXT, *, fin: bool = True, masked: bool 
 
 @contextlib.asynccontextmanager
 async def raw_socket(
-    gateway: Gateway,
+    gateway: Gateway | GatewayProcess,
     encoding: str = "tidewire.v1.json",
     *,
     limit: int = 65_536,
