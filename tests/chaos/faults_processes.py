@@ -101,8 +101,8 @@ async def api_flood(world: World) -> None:
     world.counts["of them dropped"] += sent - answered
 
 
-async def flood(*servers: EmbeddedServer, bursts: int) -> tuple[int, int]:
-    """Fire bursts of requests to the JetStream API; returns how many were sent and how many answered in 5 s."""
+async def flood(*servers: EmbeddedServer, bursts: int, wait_s: float = 5.0) -> tuple[int, int]:
+    """Fire bursts of requests to the JetStream API; returns how many were sent, and how many answered till the end."""
     answered = 0
 
     def hear(*_: object) -> None:
@@ -117,7 +117,7 @@ async def flood(*servers: EmbeddedServer, bursts: int) -> tuple[int, int]:
                 await link.publish("$JS.API.STREAM.INFO.EVENTS", b'{"subjects_filter":">"}', reply=inbox)
                 if number % 1_000 == 999:
                     await asyncio.sleep(0)
-            await asyncio.sleep(0.5 if burst + 1 < bursts else 5.0)
+            await asyncio.sleep(0.5 if burst + 1 < bursts else wait_s)
         await tap.close()
     return bursts * FLOOD, answered
 

@@ -12,8 +12,9 @@ SIZE_MB = 96
 class SmallDisk:
     """A tmpfs mounted at a folder, where that is permitted."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, size_mb: int = SIZE_MB) -> None:
         self.folder = folder
+        self.size_mb = size_mb
         self._is_mounted = False
 
     def mount(self) -> str:
@@ -21,7 +22,7 @@ class SmallDisk:
         self.folder.mkdir(parents=True, mode=0o700)
         if not sys.platform.startswith("linux") or os.geteuid() != 0:
             return "mounting a tmpfs needs Linux and root"
-        options = f"size={SIZE_MB}m,mode=0700"
+        options = f"size={self.size_mb}m,mode=0700"
         made = subprocess.run(
             ["mount", "-t", "tmpfs", "-o", options, "tidewire-chaos", str(self.folder)],
             capture_output=True,
