@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,13 @@ EXAMPLE = """example, against `make up` of this repository:
 The token must permit to read SUBJECT_PREFIX.>, and the stream must take what is published there. Every run leaves
 sessions behind, named conformance-...: try a gateway that nobody needs. Exit code 0: nothing deviates; 1: something
 does, or nothing could be tried."""
-REASONS = {"publisher": "publishes: give --nats", "other-token": "give --other-token-file", "time": "give --slow"}
+REASONS = {
+    "publisher": "publishes: give --nats",
+    "other-token": "give --other-token-file",
+    "short-token": "give --short-token-command",
+    "time": "give --slow",
+    "limits": "give --limits",
+}
 
 
 class Line(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -95,6 +102,7 @@ def parser() -> argparse.ArgumentParser:
     token.add_argument("--token-file", type=Path, metavar="FILE", help="file with a good token")
     token.add_argument("--token-command", metavar="COMMAND", help="command that prints one, without a shell")
     made.add_argument("--other-token-file", type=Path, metavar="FILE", help="file with a token of another principal")
+    made.add_argument("--short-token-command", metavar="COMMAND", help="command for one that ends within a minute")
     made.add_argument("--ca", type=Path, metavar="FILE", help="certificates to trust; default: the system's")
     made.add_argument(
         "--subject-prefix", default="orders.c42", metavar="SUBJECT", help="what the token may read below (%(default)s)"
@@ -103,6 +111,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--nats-inbox", default="_INBOX", metavar="PREFIX", help="the publisher's inbox (%(default)s)")
     made.add_argument("--only", action="append", default=[], metavar="NAME", help="scenarios whose names begin so")
     made.add_argument("--encoding", choices=(JSON, MSGPACK), help="only this one")
+    made.add_argument("--limits", action="store_true", help="also those about the default limits of the page (P7.1)")
     made.add_argument("--slow", action="store_true", help="also those about time: they take as long as the page says")
     made.add_argument(
         "--pace", type=float, default=15.0, metavar="N", help="connections a second, 0: any (%(default)g)"
@@ -118,15 +127,16 @@ async def tried(options: argparse.Namespace, token: str, show: Any) -> list[Line
     """Try everything that was asked for, in order; ``show`` gets each line as it is known."""
     lines: list[Line] = []
     places = asyncio.Semaphore(options.jobs)
+    wanted = plays(options.only, options.encoding)
+    together = [each for each in wanted if "limits" not in each.needs]
+    alone = [each for each in wanted if "limits" in each.needs]  # they count what others of the principal do
     async with stage_for(options, token) as stage:
         await greet(stage)
-        async with asyncio.TaskGroup() as group:
-            for trying in [
-                group.create_task(try_one(stage, each, options, places))
-                for each in plays(options.only, options.encoding)
-            ]:
-                lines.append(await trying)
-                show(lines[-1])
+        for some in (together, *([each] for each in alone)):
+            async with asyncio.TaskGroup() as group:
+                for trying in [group.create_task(try_one(stage, each, options, places)) for each in some]:
+                    lines.append(await trying)
+                    show(lines[-1])
     return lines
 
 
@@ -173,7 +183,9 @@ def given(options: argparse.Namespace) -> set[str]:
     """Which needs are met."""
     found = {"publisher"} if options.nats else set()
     found |= {"other-token"} if options.other_token_file else set()
-    return found | ({"time"} if options.slow else set())
+    found |= {"short-token"} if options.short_token_command else set()
+    found |= {"time"} if options.slow else set()
+    return found | ({"limits"} if options.limits else set())
 
 
 @contextlib.asynccontextmanager
@@ -203,6 +215,7 @@ async def stage_for(options: argparse.Namespace, token: str) -> AsyncIterator[St
             document=WIRE,
             token=token,
             other_token=other,
+            short_token=partial(printed, options.short_token_command) if options.short_token_command else None,
             prefix=options.subject_prefix,
             publish=publish,
             pace=pace,
@@ -221,12 +234,15 @@ def token_of(options: argparse.Namespace) -> str:
     """The token; raises ``Deviation`` when it cannot be had."""
     if options.token_file:
         return read(options.token_file)
+    return printed(options.token_command)
+
+
+def printed(command: str) -> str:
+    """What a command prints; raises ``Deviation`` when it fails."""
     try:
-        made = subprocess.run(
-            shlex.split(options.token_command), check=True, capture_output=True, timeout=30, text=True
-        )
+        made = subprocess.run(shlex.split(command), check=True, capture_output=True, timeout=30, text=True)
     except (OSError, ValueError, subprocess.SubprocessError) as failure:
-        raise Deviation(f"--token-command: {failure}") from None
+        raise Deviation(f"the command for a token: {failure}") from None
     return made.stdout.strip()
 
 

@@ -1,5 +1,6 @@
 """Shell: plays one scenario of tests/vectors/gateway_wire.json, step by step, in one encoding."""
 
+import asyncio
 import itertools
 import secrets
 from collections.abc import Awaitable, Callable, Iterator
@@ -23,6 +24,8 @@ class Stage(msgspec.Struct, kw_only=True):
     """tests/vectors/gateway_wire.json."""
     token: str
     other_token: str | None
+    short_token: Callable[[], str] | None
+    """Makes a token that ends soon; called before each scenario that needs one."""
     prefix: str
     publish: Publisher | None
     pace: Callable[[], Awaitable[None]]
@@ -44,11 +47,11 @@ class Stage(msgspec.Struct, kw_only=True):
 
 
 def needs(scenario: Scenario) -> list[str]:
-    """What a scenario cannot do without: ``publisher``, ``other-token``, ``time``."""
+    """What a scenario cannot do without: ``publisher``, ``other-token``, ``short-token``, ``time``, ``limits``."""
     text = msgspec.json.encode(scenario).decode()
     found = ["publisher"] if any("publish" in step for step in scenario["steps"]) else []
-    found += ["other-token"] if "<other-token>" in text else []
-    return found + (["time"] if scenario.get("slow") else [])
+    found += [name for name in ("other-token", "short-token") if f"<{name}>" in text]
+    return found + [need for field, need in (("slow", "time"), ("limits", "limits")) if scenario.get(field)]
 
 
 async def play(stage: Stage, scenario: Scenario, encoding: str) -> None:
@@ -56,7 +59,11 @@ async def play(stage: Stage, scenario: Scenario, encoding: str) -> None:
     cases = scenario.get("cases", {"": None})
     for name, case in cases.items():
         try:
-            await _Play(stage, stage.world(encoding, case)).steps(scenario["steps"])
+            world = stage.world(encoding, case)
+            if "short-token" in needs(scenario):
+                assert stage.short_token is not None, "scenarios that need one are skipped"
+                world.texts["short-token"] = await asyncio.to_thread(stage.short_token)
+            await _Play(stage, world).steps(scenario["steps"])
         except Deviation as deviation:
             raise Deviation(f"{name}: {deviation}" if name else str(deviation)) from None
 
@@ -160,7 +167,7 @@ class _Play:
     async def _silent(self, step: dict[str, Any]) -> None:
         """For so many seconds nothing comes: for connections that may not ask with a ``ping`` yet."""
         try:
-            frame = await self._on(step).frame(resolve(step["silent"], self._world), pings=True)
+            frame = await self._on(step).frame(resolve(step["silent"], self._world), pings="pings" in step)
         except Deviation:
             return
         raise Deviation(f"{_shown(frame)} came, where nothing was due")
