@@ -49,6 +49,8 @@ class House:
         self.feed: Feed | None = None
         self.open_exchange: Exchange | None = None
         self.is_draining = False
+        self.first_frames: set[asyncio.Timeout] = set()
+        """Waits for a connection's first frame; a drain ends them."""
         self._loop = asyncio.get_running_loop()
         self._kept: set[asyncio.Task[Any]] = set()
 

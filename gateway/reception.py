@@ -79,12 +79,16 @@ class Reception:
                 await connection.ended()
 
     async def _first_frame(self, socket: web.WebSocketResponse, encoding: str) -> frames.Connect:
-        limits = self._house.config.limits
+        house, limits = self._house, self._house.config.limits
+        waiting = asyncio.timeout(0 if house.is_draining else limits.first_frame_s)
+        house.first_frames.add(waiting)
         try:
-            async with asyncio.timeout(limits.first_frame_s):
+            async with waiting:
                 message = await socket.receive()
         except TimeoutError:
-            raise _Refusal(close_codes.CONNECT_LATE) from None
+            raise _Refusal(close_codes.DRAINING if house.is_draining else close_codes.CONNECT_LATE) from None
+        finally:
+            house.first_frames.discard(waiting)
         if message.type in (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR):
             raise _Refusal(0)
         data = self._data(message.type, message.data, encoding)

@@ -15,7 +15,7 @@ from replay.record import Owner, session_key
 from tests.gateways import running_gateway
 from tests.servers import link_settings, linked, running_server
 from tests.system.publishing import publish
-from tests.system.raw_socket import raw_socket
+from tests.system.raw_socket import CLOSE, raw_socket
 from tests.until import until
 
 SPREAD_MS = 60_000
@@ -79,6 +79,20 @@ async def test_who_connects_during_a_drain_is_sent_on(nats_server: EmbeddedServe
         await late.send(late.connect_frame)
         assert (await late.closed(), late.close_reason) == (4001, "draining")
         await late.close()
+
+
+async def test_a_drain_sends_those_on_who_have_not_said_who_they_are(
+    nats_server: EmbeddedServer, tmp_path: Path
+) -> None:
+    """P3.2: 4001, so that they come back at once and count it as no failure."""
+    async with contextlib.AsyncExitStack() as sockets:
+        async with running_gateway(nats_server, tmp_path, limits={"first_frame_s": 30}) as gateway:
+            silent = [await sockets.enter_async_context(raw_socket(gateway)) for _ in range(5)]
+            await until(lambda: len(gateway.house.first_frames) == 5)
+        for socket in silent:
+            assert await socket.ended() == [(CLOSE, (4001).to_bytes(2) + b"draining")]
+        assert gateway.house.counters.closes[4001] == 5
+        assert not gateway.house.first_frames
 
 
 async def test_a_drain_does_not_wait_for_sockets_that_never_spoke(nats_server: EmbeddedServer, tmp_path: Path) -> None:
