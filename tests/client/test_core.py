@@ -1,7 +1,7 @@
 """A session's connection: its steps, its watch over the link, and its end."""
 
 from tidewire_client.effects import Deliver, Drop, FetchToken, Open, Probe, Store
-from tidewire_client.frames import Ack, Error, Live, Ping, Pong
+from tidewire_client.frames import Ack, Error, Expiring, Live, Ping, Pong
 from tidewire_client.position import Position
 
 from tests.client.core_bench import UNIX_S, A, Bench, event, welcome
@@ -102,6 +102,20 @@ def test_an_error_frame_alone_changes_nothing() -> None:
     bench = Bench()
     bench.live().get(Error(code="unknown_type"))
     assert bench.core.state == "live"
+
+
+def test_no_two_requests_share_an_id() -> None:
+    """P2.9."""
+    bench = Bench()
+    bench.live()
+    sent = []
+    for number, pattern in enumerate(("stock.>", "chat.*", "quotes"), 2):
+        sent += bench.do(bench.core.subscribe(number, (pattern,), bench.now)).sent()
+    token = bench.get(Expiring(60)).only(FetchToken).number
+    sent += bench.do(bench.core.token_fetched(token, "t2", "u", bench.now)).sent()
+    ids = [getattr(frame, "id", None) for frame in sent]
+    assert len(ids) == len(set(ids)) == 4
+    assert None not in ids
 
 
 def test_closing_stores_and_acknowledges_and_nothing_follows() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 
+import pytest
 from tidewire_client import Backoff, Client, MemoryState, Position, Scope
 
 from tests.client.scripted_server import STREAM, event, live, scripted_gateway, welcome
@@ -45,6 +46,30 @@ async def test_a_cut_while_the_position_is_written_keeps_nobody_from_coming_back
             state.let.set()
             await flushing
             assert (await again.expect("connect"))["resume"] == {"stream": STREAM, "seq": 20}
+
+
+async def test_nothing_is_acknowledged_before_it_is_stored() -> None:
+    """P6.1."""
+    state = SlowState()
+    state.let.set()
+    async with scripted_gateway() as gateway, Client(gateway.url, token="t1", session="p", state=state) as client:
+        events = client.subscribe("orders.>")
+        peer = await gateway.accept()
+        await peer.expect("connect")
+        await peer.send(welcome(after=10), live(10))
+        await until(lambda: state.begun == [Position(STREAM, 10)])
+        state.let.clear()
+        await peer.send(event(20))
+        await (await anext(events)).ack()
+        flushing = asyncio.ensure_future(client.flush())
+        await until(lambda: state.begun[-1] == Position(STREAM, 20))
+        await (await peer.socket.ping())  # the client is at work all the same
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await peer.socket.recv()
+        state.let.set()
+        await flushing
+        assert await peer.expect("ack") == {"type": "ack", "seq": 20}
 
 
 async def test_a_program_whose_tasks_are_all_cancelled_at_once_ends() -> None:
