@@ -17,6 +17,9 @@ from tests.sim.gateways import ISSUER, GatewayNode, simulated_config
 if TYPE_CHECKING:
     from tests.sim.world import World
 
+SPARE_S = 15.0
+"""After a fall back no gateway is stopped for so long: what only they know would be lost with them."""
+
 
 class Faults:
     """The faults of one world. Each kind has a clock and dice of its own."""
@@ -26,6 +29,7 @@ class Faults:
         self.happened: Counter[str] = Counter()
         self._nats = world.nats
         self._operator: Any = None
+        self._spare_until_s = 0.0
         self._tasks: list[asyncio.Task[None]] = []
         self._kinds: dict[str, Callable[[Any], Awaitable[None]]] = {
             "gateway killed": self._kill_gateway,
@@ -100,6 +104,8 @@ class Faults:
 
     async def _kill_gateway(self, random: Any) -> None:
         gateway = self._some_gateway(random)
+        if self._is_spared():
+            return
         silently = random.random() < 0.3
         self._trace(f"{gateway.name} is killed{', silently' if silently else ''}")
         await gateway.kill(silently=silently)
@@ -109,6 +115,8 @@ class Faults:
 
     async def _drain_gateway(self, random: Any) -> None:
         gateway = self._some_gateway(random)
+        if self._is_spared():
+            return
         self._trace(f"{gateway.name} drains")
         await gateway.drain()
         await asyncio.sleep(random.choice([0.1, 2.0]))
@@ -311,12 +319,20 @@ class Faults:
 
     def _fall(self, random: Any, *, with_buckets: bool) -> None:
         first, last = self._nats.first_seq, self._nats.last_seq
-        if last < first:
-            return
+        if last < first or self._known_to() < self.world.oracle.said_to():
+            self.happened["fell back and nobody could know"] += 1
+            return  # docs/decisions/0009: what no living gateway has read, nobody can miss
         seq = max(first, last - random.choice([1, 3, 20, 200]))
+        if seq == last:
+            return
         self._trace(f"the stream falls back from {last} to {seq}{', cursors too' if with_buckets else ''}")
         self.world.oracle.begin_life(seq, self._known_to())
         self._nats.fall_back(seq, with_buckets=with_buckets)
+        self._spare_until_s = self.world.loop.time() + SPARE_S
+
+    def _is_spared(self) -> bool:
+        """Whether gateways may not be stopped now: they know that the stream fell back, and have not said so yet."""
+        return self.world.loop.time() < self._spare_until_s
 
     async def _leak(self, random: Any) -> None:
         """A publisher forgets to seal."""

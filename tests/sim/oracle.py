@@ -63,6 +63,10 @@ class Oracle:
         self.life = 0
         self._by_seq: list[dict[int, Stored]] = [{}]
         self._life_of: dict[str, int] = {}
+        self._known_to = [0]
+        """By life: up to where gateways had read the life before."""
+        self.made_anew: list[int] = []
+        """Lives that began with another stream of the same name."""
         self.seen: Counter[str] = Counter()
         """Rare states, counted."""
 
@@ -83,6 +87,11 @@ class Oracle:
         """
         old = self._by_seq[self.life]
         self.life += 1
+        if not last_seq:
+            self.made_anew.append(self.life)
+        self._known_to.append(known_to)
+        if 0 < last_seq and known_to <= last_seq:  # nobody knows anything of what was lost: the stream goes on
+            self._life_of = {key: life + (life == self.life - 1) for key, life in self._life_of.items()}
         self._by_seq.append({seq: event for seq, event in old.items() if seq <= last_seq})
         for seq, event in old.items():
             if seq > last_seq:
@@ -93,6 +102,11 @@ class Oracle:
     def _forget(self, event: Stored) -> None:
         for ledger in self.ledgers.values():
             ledger.pending.pop(event.number, None)
+
+    def said_to(self) -> int:
+        """The newest position that any device has said of the stream of now."""
+        now = [identity for identity, life in self._life_of.items() if life == self.life]
+        return max((ledger.said[identity] for ledger in self.ledgers.values() for identity in now), default=0)
 
     def life_of(self, identity: str) -> int:
         """The life that an identity stands for: that in which a gateway first said it."""
@@ -128,7 +142,8 @@ class Oracle:
                 raise Violation(f"{ledger.name} is told that the stream was replaced, and it was not")
         elif life == self.life and not any(self._may_be_lost(seq) for seq in range(after + 1, before)):
             raise Violation(f"{ledger.name} is told a gap {after}..{before} ({reason}) that is none")
-        named = [event for event in ledger.pending.values() if after < event.seq < before and event.lives_in(life)]
+        lives = (life, self.life)  # whoever is told has reloaded what was there by then
+        named = [event for event in ledger.pending.values() if after < event.seq < before and any(map(event.lives_in, lives))]
         if reason == "stream_replaced":  # all of the old stream, and of the new one what was lost meanwhile
             named += [event for event in ledger.pending.values() if not event.lives_in(life)]
         return named
@@ -141,7 +156,19 @@ class Oracle:
         """The application has dealt with a gap: what it covers is not missed any more."""
         self.seen["gap dealt with"] += 1
         for event in self.covered(ledger, life, gap):
-            del ledger.pending[event.number]
+            ledger.pending.pop(event.number, None)
+
+    def lacks(self, ledger: Ledger) -> list[Stored]:
+        """What a session still must get, or be told to be lost.
+
+        Where a stream fell back and all was deleted by which that could be known, what was stored again up to there
+        and deleted too is missed by nobody (docs/decisions/0009).
+        """
+        return [
+            event
+            for event in ledger.pending.values()
+            if not (event.seq <= self._known_to[event.born] and event.lives_in(self.life) and self._is_gone(event.seq))
+        ]
 
     def missing(self, ledger: Ledger, life: int, through: int, but: set[int]) -> list[Stored]:
         """What a session was due up to a position and did not get."""
@@ -256,6 +283,8 @@ class ConnectionChecks:
             if event is None or event.seq != seq or event.subject != subject:
                 self.fail(f"event {seq} was never stored")
                 return
+        if any(self.life < life <= event.born for life in self.oracle.made_anew):
+            self.fail(f"event {seq} of a new stream under the name of the old")
         if "secret" in frame["data"]:
             self.fail(f"event {seq} shows what must be sealed")
         if unix_s >= self.token_ends_s:
@@ -281,7 +310,12 @@ class ConnectionChecks:
         self.sent.update(event.number for event in self.oracle.covered(self.ledger, self.life, frame))
 
     def _complete(self, through: int) -> None:
-        """Everything due up to here was sent on this connection, processed, or told to be lost."""
+        """Everything due up to here was sent on this connection, processed, or told to be lost.
+
+        A gateway that has not heard yet that the stream fell back will tell so: then all of it is replayed.
+        """
+        if self.life != self.oracle.life:
+            return
         skipped = self.oracle.missing(self.ledger, self.life, through, self.sent)
         if skipped:
             first = min(skipped, key=lambda event: event.seq)

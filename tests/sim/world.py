@@ -158,9 +158,9 @@ class World:
                 continue
             if device.client.state != "live":
                 late.append(f"{name} is {device.client.state}")
-            elif device.ledger.pending:
-                first = min(device.ledger.pending.values(), key=lambda event: event.number)
-                late.append(f"{name} lacks {len(device.ledger.pending)}, first n={first.number} seq={first.seq}")
+            elif lacking := self.oracle.lacks(device.ledger):
+                first = min(lacking, key=lambda event: event.number)
+                late.append(f"{name} lacks {len(lacking)}, first n={first.number} seq={first.seq}")
         return late
 
     def _loop_failed(self, context: dict[str, Any]) -> None:
