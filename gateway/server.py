@@ -101,7 +101,10 @@ class Server:
         )
         if not socket.can_prepare(request):
             return web.json_response({"error": "this is a WebSocket endpoint"}, status=400)
-        await socket.prepare(request)
+        try:
+            await socket.prepare(request)
+        except ConnectionResetError:
+            return web.Response(status=400)  # to nobody: the client is gone, and aiohttp would log an error for each
         transport = request.transport
         if transport is None:
             return socket

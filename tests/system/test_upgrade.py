@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
+from aiohttp import web
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.typing import Origin, Subprotocol
 
 from mesh.embedded import EmbeddedServer
@@ -177,6 +179,29 @@ async def test_operators_see_health_readiness_and_metrics(gateway: Gateway) -> N
     assert status == 200
     assert "tidewire_ready 1.0" in text
     assert "tidewire_feed_position" in text
+
+
+async def test_a_client_that_is_gone_before_the_answer_is_no_error(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared = asyncio.Event()
+    prepare = web.WebSocketResponse.prepare
+
+    async def after_a_reset(self: web.WebSocketResponse, request: web.Request) -> Any:
+        assert request.transport is not None
+        request.transport.abort()
+        prepared.set()
+        return await prepare(self, request)
+
+    monkeypatch.setattr(web.WebSocketResponse, "prepare", after_a_reset)
+    with server_logs() as logs:
+        with pytest.raises((OSError, WebSocketException)):
+            await upgrade(gateway, JSON)
+        await prepared.wait()
+        monkeypatch.undo()
+        async with await upgrade(gateway, JSON) as socket:
+            assert socket.subprotocol == JSON
+    assert "'levelname': 'ERROR'" not in logs.text
 
 
 async def test_a_gateway_is_alive_but_not_ready_while_nats_is_away_and_serves_when_it_comes(tmp_path: Path) -> None:
