@@ -81,6 +81,7 @@ class Feed:
         self._failure: Exception | None = None
         self._fallen = ("", 0.0)
         """Leader that said the stream ends below ``head``, and when it first did."""
+        self._connects = 0
         self._made = 0
         self._pulls = 0
         self._consumer = b""
@@ -162,10 +163,10 @@ class Feed:
     async def _attach(self, start: Callable[[StreamInfo], int]) -> Tap:
         """Make a consumer at ``head`` + 1, listen to it, pull."""
         await self._link.wait_up(30)
+        self._connects = self._link.connects
         settings = self._settings
         info = await self._look()
         if not self._created:
-            await self._verify(info)
             self._begin(info, start)
         self._contiguity.restart(info.state.first_seq)
         self._made += 1
@@ -311,8 +312,8 @@ class Feed:
                 raise self._failure
             if self._broken:
                 return
-            if not self._link.is_up:
-                self._broken = "connection lost"
+            if not self._link.is_up or self._link.connects != self._connects:
+                self._broken = "connection lost"  # it may be back already: what was on its way is not
                 return
             if now_s - self._heard_s > settings.silent_s:
                 self._broken = "silent"

@@ -280,6 +280,27 @@ async def test_a_silent_server_makes_the_feed_read_again(server: EmbeddedServer)
             assert read.seqs == list(range(1, 11))
 
 
+class QuickLink(Link):
+    """Whenever it is looked at it is up: a cut is over by then."""
+
+    @property
+    def is_up(self) -> bool:
+        return True
+
+
+async def test_a_connection_that_is_back_before_anybody_looks_was_lost_all_the_same(server: EmbeddedServer) -> None:
+    async with TcpProxy(server.port) as proxy:
+        async with reading(server, 1, UNASKING, url=proxy.url, kind=QuickLink) as read:
+            await publish(server, 5)
+            await read.reaches(5)
+            proxy.refusing = True
+            proxy.cut()
+            await publish(server, 5)  # delivered to nobody, and nothing comes behind it
+            proxy.refusing = False
+            await read.reaches(10)
+            assert (read.seqs, read.feed.restarts) == (list(range(1, 11)), 1)
+
+
 async def test_a_consumer_that_somebody_deleted_is_made_again(server: EmbeddedServer) -> None:
     async with reading(server, 1, UNASKING) as read:
         for n in range(1, 4):

@@ -329,6 +329,27 @@ class Young(Api):
         return msgspec.structs.replace(info, cluster=cluster)
 
 
+class Rewritten(Api):
+    """Its stream has another event at each sequence, and nobody's connection was cut."""
+
+    rewritten = False
+
+    async def next_message(self, stream: str, seq: int, pattern: str) -> StoredMessage | ApiError:
+        found = await super().next_message(stream, seq, pattern)
+        if not self.rewritten or isinstance(found, ApiError):
+            return found
+        return msgspec.structs.replace(found, time="2026-11-23T08:00:00Z")
+
+
+async def test_an_idle_feed_asks_for_what_it_has_read(own: OwnServer) -> None:
+    async with gateway(own, api=Rewritten) as one:
+        assert isinstance(one.api, Rewritten)
+        await own.publish(5)
+        await one.reads(5)
+        one.api.rewritten = True
+        assert "below 5 and has another event there" in await one.replaced()
+
+
 async def test_nothing_is_read_on_while_nobody_can_say_whether_the_stream_is_the_same(own: OwnServer) -> None:
     async with gateway(own, api=Young) as one:
         api = one.api
@@ -352,7 +373,7 @@ async def no_answer(key: str) -> tuple[Entry | None, int]:
 async def test_a_feed_reads_on_while_the_bucket_does_not_answer(
     own: OwnServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with gateway(own) as one:
+    async with gateway(own, msgspec.structs.replace(QUICK, probe_s=60.0)) as one:
         await own.publish(2)
         await one.reads(2)
         monkeypatch.setattr(one.bucket, "get_from_leader", no_answer)

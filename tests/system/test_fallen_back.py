@@ -3,14 +3,18 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from gateway import reading
 from gateway.cli import main
+from mesh import epochs
 from mesh.embedded import EmbeddedServer
 from mesh.epoch import EPOCH_KEY, Epoch, decode_epoch
+from mesh.epochs import Epochs
+from mesh.feed import FeedSettings
 from mesh.kv import Bucket
 from mesh.topology import Topology
 from tests.gateways import Gateway, running_gateway
@@ -137,9 +141,35 @@ async def test_a_gateway_that_starts_again_serves_the_same_stream(server: Embedd
             assert (client.frames[0]["outcome"], client.seqs) == ("resumed", missed)
 
 
-async def test_where_the_bucket_was_put_back_as_well_an_operator_tells_everyone(
-    server: EmbeddedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def ask_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is noticed in the test is not noticed by a probe."""
+    monkeypatch.setattr(reading, "FeedSettings", partial(FeedSettings, probe_s=60.0))
+
+
+async def test_a_gateway_that_did_not_hear_of_a_new_epoch_learns_it_as_it_writes(
+    server: EmbeddedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    ask_rarely(monkeypatch)
+    monkeypatch.setattr(reading, "WITNESS_EVERY_S", 0.05)
+    monkeypatch.setattr(epochs, "EPOCH_SUBJECT", "tidewire.gateway.nobody")
+    async with running_gateway(server, tmp_path) as gateway:
+        before = await kept_by(gateway)
+        assert before is not None
+        async with gateway.client("c42", [MINE]) as client:
+            await client.until("live")
+            house = gateway.house
+            newer = await Epochs(house.link, Bucket(house.link, house.api, "cursors")).begin(before.created)
+            await publish(server, SUBJECT, 1)
+            assert await client.closed() == 4006
+        await until(lambda: house.is_ready)
+        assert house.exchange.identity == newer.identity("EVENTS") != client.frames[0]["stream"]
+
+
+async def test_where_the_bucket_was_put_back_as_well_an_operator_tells_everyone(
+    server: EmbeddedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask_rarely(monkeypatch)
+    monkeypatch.setattr(reading, "WITNESS_EVERY_S", 60.0)
     await publish(server, SUBJECT, COPIED)
     async with running_gateway(server, tmp_path) as gateway:
         older = OlderCopy(server, tmp_path / "copy")
