@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.msgpack_scan import scan as scan_msgpack
+from gateway.msgpack_scan import MANY, scan, scan_many
 from security.strict_json import depth_exceeds, has_duplicate_keys
 
 JSON = "tidewire.v1.json"
@@ -112,7 +112,7 @@ class BadFrame(msgspec.Struct, frozen=True):
     """Not a frame: the connection is closed with 4400."""
 
     reason: str
-    """For the metric; a fixed word, never the client's text."""
+    """For the metric; fixed words, never the client's text. ``many``: too many values in ``connect`` or ``refresh``."""
 
 
 Frame = Connect | Ack | Subscribe | Unsubscribe | Request | Publish | Refresh | Ping | Pong | Unknown
@@ -141,7 +141,7 @@ def decode(message: bytes, encoding: str, depth_most: int = FRAME_DEPTH) -> list
             return BadFrame("depth")
         is_batch = message.lstrip(b" \t\r\n")[:1] == b"["
     else:
-        fault = scan_msgpack(message, depth_most)
+        fault = _fault_of_msgpack(message, depth_most)
         if fault:
             return BadFrame(fault)
         is_batch = bool(message) and (message[0] & 0xF0 == 0x90 or message[0] in (0xDC, 0xDD))
@@ -163,6 +163,18 @@ def decode(message: bytes, encoding: str, depth_most: int = FRAME_DEPTH) -> list
     return frames
 
 
+def _fault_of_msgpack(message: bytes, depth_most: int) -> str:
+    """What is wrong with a message as MessagePack, in fixed words, or empty."""
+    fault = scan(message, depth_most)
+    if fault != MANY:
+        return fault
+    try:
+        frame = _one[MSGPACK].decode(message)
+    except _ERRORS:
+        frame = None
+    return MANY if isinstance(frame, Connect | Refresh) else scan_many(message, depth_most)
+
+
 def _decode_one(message: bytes | msgspec.Raw, encoding: str) -> Frame | BadFrame:
     try:
         frame: Frame = _one[encoding].decode(message)
@@ -172,8 +184,11 @@ def _decode_one(message: bytes | msgspec.Raw, encoding: str) -> Frame | BadFrame
         except _ERRORS:
             return BadFrame("not decodable")
         return BadFrame("fields") if kind in KNOWN else Unknown()
-    if isinstance(frame, Connect | Refresh) and encoding == JSON and has_duplicate_keys(bytes(message)):
-        return BadFrame("duplicate keys")
+    if isinstance(frame, Connect | Refresh):
+        if encoding == JSON:
+            return BadFrame("duplicate keys") if has_duplicate_keys(bytes(message)) else frame
+        fault = scan(bytes(message), len(message))  # those of a batch with many items were not compared
+        return BadFrame(fault) if fault else frame
     return frame
 
 

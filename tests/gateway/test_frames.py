@@ -252,6 +252,22 @@ def test_a_huge_number_is_bad_where_it_counts(digits: str) -> None:
     )
 
 
+def test_a_frame_of_many_values_is_read_but_for_one_that_brings_a_token() -> None:
+    """P2.5: its keys would have to be compared one by one, as many as a stranger likes."""
+    many = [1] * 5_000
+    assert decode(encoded({"type": "ack", "seq": 1, "x": many}, MSGPACK), MSGPACK) == [frames.Ack(1)]
+    assert decode(encoded([{"type": "dance", "x": many}, {"type": "refresh", "token": "t"}], MSGPACK), MSGPACK) == [
+        frames.Unknown(),
+        frames.Refresh("t"),
+    ]
+    assert decode(encoded(CONNECT | {"client": many}, MSGPACK), MSGPACK) == BadFrame("many")
+    assert decode(encoded([{"type": "pong"}, {"type": "refresh", "x": many}], MSGPACK), MSGPACK) == BadFrame("many")
+    twice = b"\x83\xa4type\xa7refresh\xa5token\xa1a\xa5token\xa1b"
+    behind_many = b"\x92" + encoded({"type": "dance", "x": many}, MSGPACK) + twice
+    assert decode(behind_many, MSGPACK) == BadFrame("duplicate keys")
+    assert decode(encoded({"type": "dance", "x": [many, deep(31)]}, MSGPACK), MSGPACK) == BadFrame("depth")
+
+
 @pytest.mark.parametrize("wire", [{"type": "pong"}, CONNECT, [CONNECT, {"type": "pong"}]])
 def test_one_encoding_is_never_taken_for_the_other(wire: object) -> None:
     assert isinstance(decode(encoded(wire, JSON), MSGPACK), BadFrame)
@@ -267,7 +283,7 @@ def outcome_of(message: bytes, encoding: str) -> None:
     """Any bytes are frames or a bad frame with a fixed word."""
     result = decode(message, encoding)
     if isinstance(result, BadFrame):
-        assert result.reason in {"depth", "duplicate keys", "not decodable", "fields", "batch"}
+        assert result.reason in {"depth", "duplicate keys", "not decodable", "fields", "batch", "many"}
     else:
         assert 1 <= len(result) <= BATCH_MOST
         assert all(isinstance(frame, frames.Frame) for frame in result)

@@ -1,6 +1,7 @@
 """The scan of a stranger's MessagePack: it takes what an encoder writes, and is quick and sure about the rest."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.msgpack_scan import scan
+from gateway.msgpack_scan import ITEMS_MOST, MANY, scan, scan_many
 
 encode = msgspec.msgpack.encode
 TEXT = st.text(max_size=40)
@@ -46,8 +47,9 @@ def nested(depth: int, innermost: bytes) -> bytes:
 def test_what_an_encoder_writes_is_taken_at_its_depth_and_refused_one_below(value: Any) -> None:
     message = encode(value)
     depth = depth_of(value)
-    assert scan(message, depth) == ""
-    assert depth == 0 or scan(message, depth - 1) == "depth"
+    for judge in (scan, scan_many):
+        assert judge(message, depth) == ""
+        assert depth == 0 or judge(message, depth - 1) == "depth"
 
 
 @settings(deadline=None, derandomize=True, max_examples=200)
@@ -56,7 +58,7 @@ def test_a_message_that_is_cut_or_longer_is_refused_as_msgspec_refuses_it(value:
     message = encode(value)
     cut = message[: data.draw(st.integers(0, len(message) - 1))]
     for wrong in (cut, message + b"\xc0"):
-        assert scan(wrong, 64) == "not decodable"
+        assert scan(wrong, 64) == scan_many(wrong, 64) == "not decodable"
         with pytest.raises(msgspec.DecodeError):
             msgspec.msgpack.decode(wrong)
 
@@ -74,6 +76,37 @@ def test_any_bytes_are_judged_in_fixed_words_and_nothing_that_msgspec_cannot_end
 def test_depth_32_is_taken_and_33_is_not(innermost: bytes) -> None:
     assert scan(nested(32, innermost), 32) == ""
     assert scan(nested(33, innermost), 32) == "depth"
+
+
+@pytest.mark.parametrize(
+    "item", [b"\x01", b"\x80", b"\x90", b"\xa0", b"\xc0", b"\x91\x01", b"\x81\xa0\x01", b"\x9f" + b"\x01" * 15]
+)
+@pytest.mark.parametrize("judge", [scan, scan_many])
+def test_a_message_as_long_as_may_be_takes_no_time_to_speak_of(judge: Callable[[bytes, int], str], item: bytes) -> None:
+    count = 65_000 // len(item)
+    message = b"\xdd" + count.to_bytes(4) + item * count
+    began_s = time.process_time()
+    assert judge(message, 32) == (MANY if judge is scan else "")
+    assert time.process_time() - began_s < 0.2
+
+
+def test_so_many_items_are_walked_and_one_more_is_many() -> None:
+    assert scan(encode([[1] * (ITEMS_MOST - 1)]), 8) == ""
+    assert scan(encode([[1] * ITEMS_MOST]), 8) == MANY
+    assert scan(encode([[1] * (ITEMS_MOST // 2)] * 2), 8) == MANY, "together"
+
+
+@pytest.mark.parametrize(
+    "wrong", [b"\x81\x01\x02", b"\x81\xc0\xc0", b"\xa1\xff", b"\x81\xa1\xff\x01", b"\xc1", b"\x92\x01"]
+)
+def test_of_many_items_each_is_judged(wrong: bytes) -> None:
+    count = ITEMS_MOST + 2
+    message = b"\xdd" + count.to_bytes(4) + b"\x01" * (count - 1)
+    assert scan_many(message + b"\x01", 8) == ""
+    assert scan_many(message + wrong, 8) == "not decodable"
+    assert scan_many(message + b"\x91" * 8, 8) == "not decodable", "cut off"
+    assert scan_many(message + b"\x91" * 7 + b"\x01", 8) == ""
+    assert scan_many(message + b"\x91" * 8 + b"\x01", 8) == "depth"
 
 
 def test_siblings_do_not_add_to_the_depth() -> None:
@@ -144,5 +177,7 @@ def test_nested_counts_that_each_fit_the_message_are_walked_once() -> None:
     array = b"\xdd" + size.to_bytes(4)
     message = (array * 31).ljust(size, b"\xc0")
     began_s = time.perf_counter()
-    assert scan(message, 32) == "not decodable"
+    assert scan(message, 32) == MANY
+    assert scan_many(message, 32) == "not decodable"
+    assert scan_many(b"\xdd\xff\xff\xff\xff" * 31, 32) == "not decodable"
     assert time.perf_counter() - began_s < 1
