@@ -35,7 +35,7 @@ class Opening(msgspec.Struct, frozen=True):
 def claims_beyond(record: Record | None, resume: Position | None, identity: str, head: int) -> bool:
     """Whether a position lies beyond ``head``, so that the leader must be asked where the stream ends."""
     said = [position.seq for position in (resume,) if position is not None and position.stream == identity]
-    kept = [record.through] if record is not None and record.stream == identity else []
+    kept = [_newest(record)] if record is not None and record.stream == identity else []
     return max(said + kept, default=0) > head
 
 
@@ -104,11 +104,16 @@ def lose_expired(opening: Opening, first_seq: int, last_seq: int) -> Opening:
 
 def _is_replaced(record: Record | None, resume: Position | None, identity: str, last_seq: int) -> bool:
     """Whether what is remembered belongs to another stream, or to events that this one has lost."""
-    if record is not None and record.stream == identity and record.through > last_seq:
+    if record is not None and record.stream == identity and _newest(record) > last_seq:
         return True
     if resume is not None:
         return resume.stream != identity or resume.seq > last_seq
     return record is not None and record.stream != identity
+
+
+def _newest(record: Record) -> int:
+    """The newest sequence that a record knows of: a pattern may have been added beyond what is processed."""
+    return max([record.through, *record.patterns.values()])
 
 
 def _hold(held: dict[str, int], wanted: Sequence[str] | None, start: int) -> Interest:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from mesh.contiguity import Hole
@@ -19,6 +20,10 @@ A, B, C = "orders.c1.>", "orders.c1.o1", "news.>"
 def record(acked: int = 100, through: int = 150, stream: str = HERE, **patterns: int) -> Record:
     held = patterns or {A: 10, B: 120}
     return Record(stream, acked, through, held, Owner("issuer", "c1", "pixel"), "claim")
+
+
+def holding(patterns: dict[str, int], stream: str = HERE) -> Record:
+    return msgspec.structs.replace(record(stream=stream), patterns=patterns)
 
 
 def opened(
@@ -81,6 +86,10 @@ def opened(
         ),
         (record(through=LAST + 1), None, [A], ("gap", 0, 0, {A: 0}, Hole(0, 1, STREAM_REPLACED))),
         (record(through=LAST), None, None, ("resumed", 100, LAST, {A: 10, B: 120}, None)),
+        # a pattern was added at an event that is gone: what is there now under its sequence is another
+        (holding({A: LAST}), Position(HERE, 100), None, ("resumed", 100, 150, {A: LAST}, None)),
+        (holding({A: LAST + 1}), Position(HERE, 100), None, ("gap", 0, 0, {A: 0}, Hole(0, 1, STREAM_REPLACED))),
+        (holding({A: LAST + 1}), None, [B], ("gap", 0, 0, {B: 0}, Hole(0, 1, STREAM_REPLACED))),
     ],
 )
 def test_a_session_opens_where_record_resume_and_subscribe_say(
@@ -117,6 +126,9 @@ def test_an_opening_has_patterns_of_its_own() -> None:
         (record(), Position(HERE, LAST + 1), True),
         (None, Position(HERE, LAST + 1), True),
         (record(through=LAST + 1, stream=ELSEWHERE), Position(ELSEWHERE, LAST + 1), False),
+        (holding({A: LAST}), None, False),
+        (holding({A: 5, B: LAST + 1}), None, True),
+        (holding({A: LAST + 1}, ELSEWHERE), None, False),
     ],
 )
 def test_the_leader_is_asked_about_positions_of_this_stream_beyond_its_known_end(
