@@ -82,7 +82,8 @@ def decode_record(value: bytes) -> Record | None:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     numbers = (record.acked, record.through, record.saved_s, *record.patterns.values())
+    sane = record.acked <= record.through
     if record.untold is not None:
         numbers += (record.untold.after, record.untold.before)
-    sane = record.acked <= record.through and all(0 <= number < NUMBER_LIMIT for number in numbers)
-    return record if sane else None
+        sane = sane and record.untold.after < record.untold.before
+    return record if sane and all(0 <= number < NUMBER_LIMIT for number in numbers) else None
