@@ -27,9 +27,9 @@ VECTORS = Path(__file__).parents[1] / "vectors"
 WIRE: dict[str, Any] = json.loads((VECTORS / "gateway_wire.json").read_text(encoding="utf-8"))
 FRAMES: dict[str, Any] = json.loads((VECTORS / "frames.json").read_text(encoding="utf-8"))
 EXAMPLE = """example, against `make up` of this repository:
-  .venv/bin/tidewire token --sub c42 > token.txt
-  .venv/bin/python -m tests.conformance wss://127.0.0.1:8443/v1/session --token-file token.txt --ca CA_FILE \\
-      --subject-prefix orders.c42 --nats nats://publisher:PASSWORD@127.0.0.1:4222 --nats-inbox _INBOX_pub
+  .venv/bin/python -m tests.conformance wss://127.0.0.1:8443/v1/session --ca CA_FILE \\
+      --token-command ".venv/bin/tidewire token --sub c42" --subject-prefix orders.c42 \\
+      --nats @FILE_WITH_THE_ADDRESS --nats-inbox _INBOX_pub
 
 The token must permit to read SUBJECT_PREFIX.>, and the stream must take what is published there. Every run leaves
 sessions behind, named conformance-...: try a gateway that nobody needs. Exit code 0: nothing deviates; 1: something
