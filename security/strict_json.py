@@ -6,10 +6,15 @@ differ, one of them can be cheated (RFC 8725 2.4), so what is not strict is refu
 """
 
 import json
+import re
 from typing import Final, NoReturn
 
 _BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+_RUNS: Final = re.compile(rb"\[+|\]+")
+_OPENING: Final = ord("[")
+_LONG_RUN: Final = 16
+"""Brackets a pair of runs, from which on it is quicker to go from run to run than to take level after level away."""
 
 
 class NotStrict(ValueError):
@@ -68,11 +73,21 @@ def depth_exceeds(data: bytes, limit: int) -> bool:
     # Without escaped backslashes and escaped quotes, every other piece between quotes is outside of strings.
     outside = data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2]
     brackets = b"".join(outside).translate(_BRACKETS, _NOT_BRACKETS)
-    for _ in range(limit):  # each pass takes the innermost level away
-        if not brackets:
-            return False
-        brackets = brackets.replace(b"[]", b"")
+    for left in range(limit, 0, -1):
+        if brackets.count(b"[]") * _LONG_RUN < len(brackets):
+            return _climbs_above(brackets, left)
+        brackets = brackets.replace(b"[]", b"")  # takes the innermost level away, and a good part of the text
     return bool(brackets)
+
+
+def _climbs_above(brackets: bytes, limit: int) -> bool:
+    """The same of text that is nothing but brackets in long runs."""
+    depth = 0
+    for run in _RUNS.findall(brackets):
+        depth += len(run) if run[0] == _OPENING else -len(run)
+        if not 0 <= depth <= limit:
+            return True
+    return depth != 0
 
 
 def _object_without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -112,6 +112,37 @@ def test_the_depth_scan_takes_linear_time_on_hostile_text(piece: bytes) -> None:
     assert time.process_time() - started < 1.0  # a quadratic scan takes minutes
 
 
+def climbs_above(brackets: bytes, limit: int) -> bool:
+    """The naive way: one bracket at a time."""
+    depth = 0
+    for byte in brackets:
+        depth += 1 if byte == ord("[") else -1
+        if not 0 <= depth <= limit:
+            return True
+    return depth != 0
+
+
+@settings(deadline=None, derandomize=True, max_examples=500)
+@given(st.lists(st.integers(-40, 40), min_size=1, max_size=12), st.integers(0, 70), st.booleans())
+def test_the_depth_of_brackets_in_runs_is_counted_right(runs: list[int], limit: int, closed: bool) -> None:  # noqa: FBT001
+    text = b"".join(b"[" * run if run > 0 else b"]" * -run for run in runs)
+    if closed:
+        text = b"[" * max(0, text.count(b"]") - text.count(b"[")) + text
+        text += b"]" * (text.count(b"[") - text.count(b"]"))
+    is_short = text.count(b"[") <= limit  # then it is the parser's to find fault
+    assert depth_exceeds(text, limit) == (not is_short and climbs_above(text, limit))
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [b"{", b"[" * 7 + b"]" * 7, b"[" * 30 + b"]" * 30 + b",", b"[" * 63 + b"]" * 63, b"[]", b'{"a":{"b":[]}},', b"]"],
+)
+def test_the_depth_of_nested_brackets_takes_linear_time(piece: bytes) -> None:
+    began_s = time.process_time()
+    depth_exceeds(b"[" + piece * (1_000_000 // len(piece)), 64)
+    assert time.process_time() - began_s < 0.15
+
+
 @pytest.mark.parametrize(
     ("data", "answer"),
     [
