@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 SPARE_S = 15.0
-"""After a fall back no gateway is stopped for so long: what only they know would be lost with them."""
+"""After a fall back no gateway is stopped for so long: what only they know would be lost with them. Nor is another."""
 
 
 class Faults:
@@ -307,6 +307,8 @@ class Faults:
 
     async def _recreate(self, random: Any) -> None:
         del random
+        if self._is_spared():
+            return
         self._trace("the stream is made anew")
         self.world.oracle.begin_life(0, self._nats.last_seq)
         self._nats.recreate()
@@ -319,6 +321,8 @@ class Faults:
 
     def _fall(self, random: Any, *, with_buckets: bool) -> None:
         first, last = self._nats.first_seq, self._nats.last_seq
+        if self._is_spared():
+            return
         if last < first or self._known_to() < self.world.oracle.said_to():
             self.happened["fell back and nobody could know"] += 1
             return  # docs/decisions/0009: what no living gateway has read, nobody can miss

@@ -303,6 +303,7 @@ class World:
             house = gateway.house
             if house is None or house.open_exchange is None:
                 continue
+            self.oracle.life_of(house.exchange.identity)
             recent = house.exchange.recent
             if len(recent) > self.options.recent_events:
                 raise Violation(f"{gateway.name} keeps {len(recent)} events")
