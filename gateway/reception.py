@@ -220,10 +220,10 @@ class Reception:
         granted = self._claiming.sort(connect.subscribe, permissions)
         if granted.invalid:
             raise _Refusal(close_codes.BAD_FRAME, "invalid_subject")
+        if len(granted.allowed) + len(granted.denied) > self._house.config.limits.subscriptions:
+            raise _Refusal(close_codes.BAD_FRAME, "limit")
         if connect.subscribe and not granted.allowed:
             raise _Refusal(close_codes.FORBIDDEN)
-        if len(granted.allowed) > self._house.config.limits.subscriptions:
-            raise _Refusal(close_codes.BAD_FRAME, "limit")
         return granted
 
     def _admit(self, principal: tuple[str, str], key: str) -> None:

@@ -30,12 +30,12 @@ class Epochs:
         link: Link,
         bucket: Bucket,
         *,
-        now_ns: Callable[[], int] = time.time_ns,
+        now_ns: Callable[[], int] | None = None,
         refresh_s: float = 3_600.0,
     ) -> None:
         self._link = link
         self._bucket = bucket
-        self._now_ns = now_ns
+        self._now_ns = now_ns if now_ns is not None else time.time_ns
         self._refresh_ns = int(refresh_s * 1e9)
         """The entry is written anew at least so often while somebody reads: entries of the bucket expire."""
         self._mine: Epoch | None = None
