@@ -22,6 +22,8 @@ class Traces:
         self.states: dict[str, str] = {}
         self.done: dict[str, set[int]] = defaultdict(set)
         self.counts: Counter[str] = Counter()
+        self.takeovers = 0
+        """How often a device was told that its session is connected elsewhere."""
 
     def take(self, line: trace.Line) -> None:
         """Keep one line."""
@@ -35,6 +37,7 @@ class Traces:
                 self.done[line.name].add(line.number)
             case trace.Away():
                 self.states[line.name] = "away"
+                self.takeovers += line.why.startswith("TakenOver")
             case _:
                 pass
         self.counts[type(line).__name__] += 1

@@ -35,7 +35,13 @@ async def purge(world: World) -> None:
         middle = world.random.randint(min(first, last), max(first, last))
         body, upto = world.random.choice([({}, last), ({"seq": middle + 1}, middle), ({"keep": 20}, last)])
         world.oracle.take_out(1, upto, time.monotonic(), "purged")
-        await world.api.call("STREAM.PURGE", STREAM, body, dict[str, Any])
+        while True:
+            try:
+                answer = await world.api.call("STREAM.PURGE", STREAM, body, dict[str, Any])
+                assert not isinstance(answer, ApiError), answer
+                break
+            except UpstreamUnavailable:
+                continue  # perhaps; once more does no harm
         world.counts["purges"] += 1
     finally:
         world.source.resume()
@@ -108,8 +114,9 @@ async def restore(world: World) -> None:
     assert world.copy is not None
     away = await send_half_away(world)
     last = await world.still()
-    is_whole = await raft_group(world) != world.copy_group or world.random.random() < 0.4
-    gateways = list(world.gateways) if world.random.random() < 0.5 else []
+    number = world.counts["restores of everything"] + world.counts["restores of the stream alone"]
+    is_whole = await raft_group(world) != world.copy_group or number % 2 == 1
+    gateways = list(world.gateways) if number % 4 in (0, 3) else []  # all four sorts in turn
     for gateway in gateways:
         await gateway.kill()
         world.counts["gateways killed"] += 1
@@ -127,7 +134,7 @@ async def restore(world: World) -> None:
     world.source.rate_per_s = GROWTH_PER_S
     world.source.resume()
     try:
-        if world.random.random() < 0.8:
+        if number % 6 != 5:
             await until(lambda: world.oracle.era.last_seq > last + 20, 90)
             world.counts["restores grown past"] += 1
     finally:

@@ -42,8 +42,21 @@ FAULTS: dict[str, Fault] = {
         faults_stream.restore,
     )
 }
-BESIDE = ("cuts", "latency", "stalls")
-"""What may go on while another fault is active."""
+ON_LINKS = ("cuts", "latency", "stalls")
+"""What may go on while any other fault is active."""
+BESIDE = ("gateway_kill", "gateway_stop", "step_down", *ON_LINKS)
+"""What may go on while one of these is active, that leaves gateways and leaders alone."""
+LEAVES_THEM_ALONE = (
+    "server_kill",
+    "api_flood",
+    "full_disk",
+    "crash",
+    "takeover",
+    "crowd",
+    "purge",
+    "deletes",
+    "recreate",
+)
 LIVE_WITHIN_S = 60.0
 """The longest until everybody is live and has everything, after the last fault."""
 SILENT_S = 30.0
@@ -53,7 +66,7 @@ CALM_S = (2.0, 6.0)
 
 async def run(seconds: float, seed: str, folder: Path, only: Sequence[str] = ()) -> Figures:
     """Run, and judge."""
-    kinds = [kind for kind in FAULTS if not only or kind in only]
+    kinds = [kind for kind in (*FAULTS, "restore") if not only or kind in only]  # a restore twice: it has most sorts
     figures = Figures(seed=seed, seconds=seconds, load_before=os.getloadavg())
     async with running_world(seed, folder) as world:
         world.tell(f"all {len(world.devices)} devices are there")
@@ -70,6 +83,7 @@ async def run(seconds: float, seed: str, folder: Path, only: Sequence[str] = ())
             healed_s = time.monotonic()
             figures.rss_most_mb = max([figures.rss_most_mb, *world.rss_mb()])
         await finish(world, figures)
+        figures.violations += gateway_errors(folder)
         calm.append((healed_s, time.monotonic()))
         weigh(world, figures, calm)
         figures.trace = keep_traces(figures.guilty, folder, world.traces.lines)
@@ -78,7 +92,8 @@ async def run(seconds: float, seed: str, folder: Path, only: Sequence[str] = ())
 
 async def strike(world: World, kind: str, figures: Figures) -> None:
     """One fault, sometimes with trouble on the links beside it."""
-    beside = world.random.choice(BESIDE) if world.random.random() < 0.25 else ""
+    candidates = BESIDE if kind in LEAVES_THEM_ALONE else ON_LINKS
+    beside = world.random.choice(candidates) if world.random.random() < 0.35 else ""
     figures.faults[kind] = figures.faults.get(kind, 0) + 1
     begun_s = time.monotonic()
     if beside == kind:
@@ -86,9 +101,13 @@ async def strike(world: World, kind: str, figures: Figures) -> None:
     waiting = asyncio.ensure_future(FAULTS[beside](world)) if beside else None
     try:
         await FAULTS[kind](world)
+    except BaseException:
+        keep_traces(list(world.traces.lines), world.folder, world.traces.lines)
+        raise
     finally:
         if waiting is not None:
             await waiting
+            world.counts["faults with another beside"] += 1
     took_s, processed = time.monotonic() - begun_s, world.traces.counts["Done"]
     what = f"{kind} and {beside}" if beside else kind
     world.tell(f"{what}: {took_s:.1f} s; {len(world.oracle.acked_s)} events, {processed} processed")
@@ -125,6 +144,16 @@ def _all_live(world: World) -> bool:
         elif world.traces.states.get(name) != "live":
             return False
     return True
+
+
+def gateway_errors(folder: Path) -> list[str]:
+    """What gateways logged as errors: bugs, all of them."""
+    return [
+        f"a gateway logged: {line[:300]}"
+        for log in (folder / "one" / "log", folder / "two" / "log")
+        for line in log.read_text(errors="replace").splitlines()
+        if " ERROR " in line or line.startswith("Traceback")
+    ]
 
 
 def weigh(world: World, figures: Figures, calm: list[tuple[float, float]]) -> None:
