@@ -75,6 +75,8 @@ class Feed:
         self._empty_above = 0
         """Nothing is stored above it and up to ``head``."""
         self._look_due = False
+        self._paused: list[StoredEvent] = []
+        """The last events before pauses, to be asked for once others have come behind them."""
         self._wake = asyncio.Event()
         self._room = 0
         self._broken = ""
@@ -267,9 +269,10 @@ class Feed:
         raise StreamReplaced(f"stream {self._settings.stream} fell back {how}")
 
     def _witnesses(self) -> list[Witness]:
-        """The newest event that this feed has read, and the newest that any gateway is known to have read."""
+        """The newest event that this feed has read, those before pauses, and the newest that any gateway has read."""
         kept = self.epoch.witness if self.epoch is not None else None
-        return [witness for witness in dict.fromkeys((self.witness, kept)) if witness is not None]
+        paused = [Witness(event.seq, event.time_ns) for event in self._paused]
+        return [witness for witness in dict.fromkeys((self.witness, *paused, kept)) if witness is not None]
 
     async def _verify(self, info: StreamInfo) -> None:
         """Ask the leader for what was read: another event in its place is proof that the stream fell back.
@@ -277,6 +280,7 @@ class Feed:
         An event that is not there any more proves nothing, and is no sign of a leader that lags: the leader that
         answered ``info`` had it.
         """
+        resumed = sum(event is not self._newest for event in self._paused)
         for witness in self._witnesses():
             found = await self._first_from(witness.seq, info)
             if found is not None and witness.is_contradicted(found.seq, found.time):
@@ -286,6 +290,7 @@ class Feed:
             found = await self._first_from(empty_above + 1, info)
             if found is not None and found.seq <= head:
                 self._fell_back(f"below {found.seq}, where there was none")
+        del self._paused[:resumed]
 
     async def _first_from(self, seq: int, info: StreamInfo) -> StoredMessage | None:
         """The leader's first event at or above ``seq``; None is its word too, as in docs/decisions/0002."""
@@ -320,6 +325,9 @@ class Feed:
                 return
             if self._room < settings.batch // 2:
                 await self._pull()
+            if self._paused and self._paused[0] is not self._newest:
+                # replicas may have been without a leader, and have lost what the consumer's own server had delivered
+                await self._verify(await self._ask())
             if self._look_due or now_s - probed_s >= settings.probe_s:
                 if self._look_due or probed_head == self.head:
                     self._look_due = False
@@ -399,6 +407,11 @@ class Feed:
         if self._room < self._settings.batch // 2:
             self._wake.set()
 
+    def _pause(self) -> None:
+        newest = self._newest
+        if newest is not None and not (self._paused and self._paused[-1] is newest):
+            self._paused.append(newest)
+
     def _reached(self) -> None:
         if self.head >= self._goal:
             self.caught_up.set()
@@ -406,6 +419,7 @@ class Feed:
     def _status(self, headers: bytes) -> None:
         status, description = status_of(headers)
         if status == 100:
+            self._pause()
             return
         if status == 408:
             self._room -= int(header_of(headers, "Nats-Pending-Messages") or self._settings.batch)

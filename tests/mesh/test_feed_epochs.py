@@ -398,3 +398,18 @@ async def test_a_feed_does_not_begin_while_the_bucket_does_not_answer(
         assert (one.told, one.feed.identity) == ([], "")
         monkeypatch.undo()
         await one.reads(2)
+
+
+async def test_what_was_read_before_a_pause_is_asked_for_once_events_come_again(own: OwnServer) -> None:
+    async with gateway(own, UNASKING, api=Rewritten) as one:
+        assert isinstance(one.api, Rewritten)
+        for seq in range(2, 8, 2):
+            asked = one.api.calls["STREAM.MSG.GET"]
+            await until(lambda: bool(one.feed._paused) or seq == 2)  # noqa: B023  # awaited before the next round
+            await own.publish(2)
+            await one.reads(seq)
+            await until(lambda: one.api.calls["STREAM.MSG.GET"] > asked or seq == 2)  # noqa: B023
+        await until(lambda: bool(one.feed._paused))
+        one.api.rewritten = True
+        await own.publish(2)
+        assert "has another event there" in await one.replaced()
