@@ -4,6 +4,7 @@ That is a frame that is not masked (5.1), a message begun inside another whose f
 that is spelled longer than it need be (5.2). A walk over the heads finds them; everything else is the reader's.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 _BREACH = b"\xf0\x80"  # a head that the reader refuses with 1002: all reserved bits are set
@@ -27,17 +28,20 @@ class StrictReader:
     """Stands before a reader and hands bytes on up to the first breach.
 
     In the place of that comes a head that the reader fails the connection for, so that it does so in its own order.
+    ``takes_control`` is asked for each ping, pong and close; when it says no that is a breach, and ``is_flooded``.
     """
 
-    __slots__ = ("_feed", "_in_message", "_is_broken", "_left", "_reader", "_started")
+    __slots__ = ("_feed", "_in_message", "_is_broken", "_left", "_reader", "_started", "_takes_control", "is_flooded")
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, takes_control: Callable[[], bool] = lambda: True) -> None:
         self._reader = reader
         self._feed = reader.feed_data
         self._started = b""  # a head of which the rest has not come: the reader must not act on it unjudged
         self._left = 0  # bytes up to the next head
         self._in_message = False  # a message's first piece has come, its last one has not
         self._is_broken = False
+        self._takes_control = takes_control
+        self.is_flooded = False
 
     def feed_eof(self) -> None:
         """The socket has ended."""
@@ -82,9 +86,11 @@ class StrictReader:
             if not least <= length < 1 << 63:
                 return _FORBIDDEN
             behind += width
-        if not is_control:
-            continues = first & 15 == 0
-            if continues is not self._in_message:
-                return _FORBIDDEN
-            self._in_message = first < 0x80
+        if is_control:
+            self.is_flooded = not self._takes_control()
+            return _FORBIDDEN if self.is_flooded else behind + length
+        continues = first & 15 == 0
+        if continues is not self._in_message:
+            return _FORBIDDEN
+        self._in_message = first < 0x80
         return behind + length

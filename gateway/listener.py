@@ -29,19 +29,27 @@ ADDRESSES_MOST = 10_000
 class Handler(RequestHandler):
     """aiohttp's connection, which also knows whom it counts for and when its transport takes bytes again."""
 
-    __slots__ = ("_listener", "_peer", "_takes", "_welcomed")
+    __slots__ = ("_listener", "_peer", "_strict", "_takes", "_welcomed")
 
     def __init__(self, listener: "Listener", peer: str, server: web.Server, **settings: Any) -> None:
         super().__init__(server, **settings)
         self._listener = listener
         self._peer = peer
         self._welcomed = False
+        self._strict: StrictReader | None = None
         self._takes = asyncio.Event()
         self._takes.set()
 
     def set_parser(self, parser: Reader, data_received_cb: Callable[[], None] | None = None) -> None:
         """aiohttp: from here on the bytes are those of a WebSocket, read by ``parser``."""
-        super().set_parser(StrictReader(parser), data_received_cb)  # type: ignore[arg-type]  # it calls nothing else
+        takes_control = self._listener.control_frames()
+        self._strict = strict = StrictReader(parser, takes_control)
+        super().set_parser(strict, data_received_cb)  # type: ignore[arg-type]  # it calls nothing else
+
+    @property
+    def is_flooded(self) -> bool:
+        """Whether the peer sent more pings than it may: that is why its WebSocket was failed."""
+        return self._strict is not None and self._strict.is_flooded
 
     def pause_writing(self) -> None:
         """asyncio: the transport's high-water mark is passed."""
@@ -134,6 +142,12 @@ class Listener:
             await asyncio.wait([self._accepting])
         if self._socket is not None:
             self._socket.close()
+
+    def control_frames(self) -> Callable[[], bool]:
+        """A new connection's allowance of pings, pongs and closes, each of which asks for itself."""
+        limits, time_s = self._limits, self._loop.time
+        bucket = TokenBucket(limits.frames_per_s, limits.frames_burst, time_s())
+        return lambda: bucket.take(1, time_s())
 
     def welcomed(self, peer: str) -> None:
         """A connection of this address has shown a good token."""

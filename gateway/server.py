@@ -32,11 +32,16 @@ class _Socket(web.WebSocketResponse):
     aiohttp answers two sorts of codes that no peer may send like good ones: 1006, and those from 5000 on.
     """
 
+    handler: Handler | None = None
+    """Whose connection it is."""
+
     async def close(self, *, code: int = 1000, message: bytes = b"", drain: bool = True) -> bool:
         if code == 1009:
             code, message = close_codes.FRAME_TOO_LARGE, close_codes.REASONS[close_codes.FRAME_TOO_LARGE].encode()
         elif code == 1000 and (self.close_code == 1006 or (self.close_code or 0) >= RFC_CODES_END):
             code = 1002
+        elif code == 1002 and self.handler is not None and self.handler.is_flooded:
+            code, message = close_codes.RATE_LIMITED, close_codes.REASONS[close_codes.RATE_LIMITED].encode()
         return await super().close(code=code, message=message, drain=drain)
 
 
@@ -101,6 +106,9 @@ class Server:
         )
         if not socket.can_prepare(request):
             return web.json_response({"error": "this is a WebSocket endpoint"}, status=400)
+        handler = request.protocol
+        assert isinstance(handler, Handler), "sockets come from our listener"
+        socket.handler = handler
         try:
             await socket.prepare(request)
         except ConnectionResetError:
@@ -114,8 +122,6 @@ class Server:
             house.counters.closes[close_codes.FORBIDDEN] += 1
             await socket.close(code=close_codes.FORBIDDEN, message=b"forbidden")
             return socket
-        handler = request.protocol
-        assert isinstance(handler, Handler), "sockets come from our listener"
         await self._reception.serve(socket, transport, handler.drained, encoding, handler.welcomed)
         return socket
 

@@ -127,6 +127,27 @@ def test_what_aiohttp_refuses_itself_is_left_to_it() -> None:
         assert handed_on(data) == data
 
 
+def test_more_control_frames_than_are_taken_are_a_breach_that_is_told_apart() -> None:
+    """P7.1."""
+    taken = 0
+
+    def takes_control() -> bool:
+        nonlocal taken
+        taken += 1
+        return taken <= 3
+
+    recorder = Recorder()
+    reader = StrictReader(recorder, takes_control)
+    good = (
+        frame(b"x") + frame(b"", PING) + frame(b"", fin=False) + frame(b"", PONG) + frame(b"y", 0) + frame(b"p", PING)
+    )
+    reader.feed_data(good)
+    before = reader.is_flooded
+    reader.feed_data(frame(b"z") + frame(b"", PING) + frame(b"z"))
+    assert (before, reader.is_flooded) == (False, True)
+    assert recorder.data == good + frame(b"z") + BREACH
+
+
 def test_the_end_is_told() -> None:
     recorder = Recorder()
     StrictReader(recorder).feed_eof()
