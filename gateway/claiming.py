@@ -11,7 +11,7 @@ from gateway import frames
 from gateway.access import Granted, grant
 from gateway.exchange import Exchange
 from gateway.house import House
-from mesh.api import ApiError
+from mesh.api import UNREADABLE, ApiError
 from mesh.kv import Conflict
 from replay.cursors import Known
 from replay.opening import Opening, claims_beyond, lose_expired, open_session
@@ -152,7 +152,7 @@ def hear_claim(house: House, data: bytes) -> None:
     """Another gateway has claimed a session, or an operator has ended one (an empty claim)."""
     try:
         claimed = msgspec.json.decode(data, type=Claim)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return
     if house.open_exchange is None:
         return

@@ -7,7 +7,7 @@ import pytest_asyncio
 
 from gateway import claiming, frames
 from gateway.access import Granted
-from gateway.claiming import BEYOND_LOOKS, Claimed, Claiming
+from gateway.claiming import BEYOND_LOOKS, Claimed, Claiming, hear_claim
 from gateway.exchange import Exchange
 from mesh.api import ApiError, StreamInfo, StreamState
 from mesh.embedded import EmbeddedServer
@@ -78,3 +78,11 @@ async def test_a_leader_that_insists_is_believed(gateway: Gateway, monkeypatch: 
     assert opening.gap is not None
     assert opening.gap.reason == "stream_replaced"
     assert leader.asked == BEYOND_LOOKS
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"null", b"{}", b"\xff", b'{"key":"\xff"}', b'{"key":7}', b'{"later":' + b"[" * 100_000]
+)
+async def test_a_claim_that_is_none_is_not_heard(gateway: Gateway, data: bytes) -> None:
+    hear_claim(gateway.house, data)
+    assert gateway.house.is_ready
