@@ -97,8 +97,8 @@ def scan_many(message: bytes, depth_most: int) -> str:
         kinds = set(map(type, level))
         if not kinds & {list, dict}:
             return ""
-        lists = [item for item in level if type(item) is list] if list in kinds else []
-        maps = [item for item in level if type(item) is dict] if dict in kinds else []
+        lists = [item for item in level if item and type(item) is list] if list in kinds else []
+        maps = [item for item in level if item and type(item) is dict] if dict in kinds else []
         if not set(map(type, chain.from_iterable(maps))) <= {str}:
             return "not decodable"
         level = [*chain.from_iterable(lists), *chain.from_iterable(map(dict.values, maps))]
