@@ -147,7 +147,7 @@ class Reception:
             exchange.detach(rival)
         if socket.closed or transport.is_closing():
             raise _Refusal(0)
-        durable = house.durables.durable(key, owner)
+        durable = house.durables.durable(key, owner, exchange.identity)
         session = Session(
             name=connect.session,
             stream=exchange.identity,

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from mesh.api import CONSUMER_NOT_FOUND, NO_MESSAGE, Api, ApiError, ConsumerInfo, StreamInfo
+from mesh.epoch import identity_of
 from mesh.pull import Puller
 from replay import catchup
 from replay.filters import filter_subjects
@@ -36,16 +37,20 @@ class Durables:
         self.stream = stream
         self.inactive_threshold_s = inactive_threshold_s
 
-    def durable(self, key: str, owner: Owner) -> "Durable":
-        """The durable of one session, as a handle; nothing is asked of NATS yet."""
-        return Durable(self, key, owner)
+    def durable(self, key: str, owner: Owner, identity: str) -> "Durable":
+        """The durable of one session, as a handle; nothing is asked of NATS yet.
+
+        ``identity``: the stream that is to be read; of another one of the same name nothing is handed on.
+        """
+        return Durable(self, key, owner, identity)
 
 
 class Durable:
     """The durable consumer of one session."""
 
-    def __init__(self, shared: Durables, key: str, owner: Owner) -> None:
+    def __init__(self, shared: Durables, key: str, owner: Owner, identity: str) -> None:
         self._shared = shared
+        self._identity = identity
         self._key = key
         self._owner = owner
         self._standing = catchup.Standing()
@@ -114,7 +119,7 @@ class Durable:
         match ask:
             case catchup.AskState(deleted):
                 info = await (api.deleted(stream) if deleted else api.stream_info(stream))
-                return _state(info)
+                return self._state(info)
             case catchup.AskNext(seq, pattern):
                 found = await api.next_message(stream, seq, pattern)
                 if isinstance(found, ApiError):
@@ -133,6 +138,15 @@ class Durable:
                 except UpstreamUnavailable as error:
                     return catchup.Pulled((), catchup.UNANSWERED, str(error))
                 return catchup.Pulled(pulled.deliveries, pulled.status, pulled.description)
+
+    def _state(self, info: StreamInfo | ApiError) -> catchup.State:
+        if isinstance(info, ApiError):
+            raise UpstreamUnavailable(f"stream: {info.description}")
+        born = identity_of(self._shared.stream, info.created)
+        if self._identity != born and not self._identity.startswith(f"{born}:"):
+            raise UpstreamUnavailable("the stream was replaced")  # the feed will say so, and end this session
+        state = info.state
+        return catchup.State(info.leader, state.first_seq, state.last_seq, state.num_deleted, state.deleted)
 
     async def _has_filter(self, filters: list[str]) -> bool:
         name = f"{self._shared.stream}.{self._key}"
@@ -171,10 +185,3 @@ class Durable:
         if isinstance(made, ApiError):
             raise UpstreamUnavailable(f"consumer {self._key}: {made.description}")
         self._filters = filters
-
-
-def _state(info: StreamInfo | ApiError) -> catchup.State:
-    if isinstance(info, ApiError):
-        raise UpstreamUnavailable(f"stream: {info.description}")
-    state = info.state
-    return catchup.State(info.leader, state.first_seq, state.last_seq, state.num_deleted, state.deleted)

@@ -75,8 +75,8 @@ def open_session(
 def _resumed(record: Record, resume: Position | None, interest: Interest) -> Opening:
     """A session that this stream's record knows."""
     opening, untold = _start(record, resume, interest), record.untold
-    if untold is None or opening.position < untold.before - 1:
-        return opening  # replay goes there again and finds what is lost
+    if untold is None or opening.position <= min(untold.after, untold.before - 2):
+        return opening  # replay goes there again and finds all that is lost
     if resume is not None and resume.seq >= untold.before - 1 > 0:
         return opening  # its client has processed something behind the gap
     return msgspec.structs.replace(opening, outcome="gap", gap=untold)

@@ -152,7 +152,7 @@ def the_cursor_is_what_somebody_said(came: Return, decided: Opening) -> None:
         if known is None or came.resume.seq > known.through:
             assert decided.acked == came.resume.seq, "its last acknowledgement was lost: this is it"
     untold = known.untold if known is not None else None
-    is_met_again = untold is not None and decided.position < untold.before - 1
+    is_met_again = untold is not None and decided.position <= min(untold.after, untold.before - 2)
     is_read = untold is not None and came.resume is not None and came.resume.seq >= untold.before - 1 > 0
     assert decided.gap == (None if is_met_again or is_read else untold)
 

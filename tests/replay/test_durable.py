@@ -12,6 +12,7 @@ import pytest_asyncio
 from mesh.api import CONSUMER_NOT_FOUND, Api, ApiError, ConsumerInfo
 from mesh.contiguity import Hole
 from mesh.embedded import EmbeddedServer
+from mesh.epoch import identity_of
 from mesh.link import Link
 from mesh.pull import Puller, PullResult
 from mesh.topology import Topology
@@ -52,15 +53,18 @@ class InterruptedPuller(Puller):
 class World:
     """A gateway's durables, the operator's link to change the stream, and subjects of this test alone."""
 
-    def __init__(self, gateway: Link, puller: InterruptedPuller, operator: Link) -> None:
+    def __init__(self, gateway: Link, puller: InterruptedPuller, operator: Link, identity: str) -> None:
+        self.identity = identity
         self.api, self.puller, self.operator = Api(gateway), puller, operator
         self.root = f"orders.{secrets.token_hex(4)}"
         self.owner = Owner("https://issuer", "c42", secrets.token_hex(4), "acme")
         self.key = session_key(self.owner)
 
-    def durable(self, inactive_threshold_s: float = NEVER_S, stream: str = "EVENTS") -> Durable:
+    def durable(
+        self, inactive_threshold_s: float = NEVER_S, stream: str = "EVENTS", identity: str | None = None
+    ) -> Durable:
         shared = Durables(self.api, self.puller, stream, inactive_threshold_s=inactive_threshold_s)
-        return shared.durable(self.key, self.owner)
+        return shared.durable(self.key, self.owner, self.identity if identity is None else identity)
 
     async def publish(self, *subjects: str, size: int = 0) -> list[int]:
         """Store an event on each subject, below this test's root."""
@@ -120,8 +124,23 @@ async def world(server: EmbeddedServer) -> AsyncIterator[World]:
     async with linked(server, user="gateway") as gateway, linked(server) as operator:
         puller = InterruptedPuller(gateway, "EVENTS")
         await puller.start()
-        yield World(gateway, puller, operator)
+        info = await Api(gateway).stream_info("EVENTS")
+        assert not isinstance(info, ApiError)
+        yield World(gateway, puller, operator, identity_of("EVENTS", info.created))
         await puller.close()
+
+
+async def test_nothing_of_another_stream_of_the_same_name_is_handed_on(world: World) -> None:
+    start = await world.last_seq()
+    await world.publish("a")
+    interest = world.interest("a")
+    for identity in ("EVENTS:1", "EVENTS:1:2", f"{world.identity}0"):
+        failed = await world.durable(identity=identity).read(
+            start, interest, start + 1, start + 1, batch=9, max_bytes=0
+        )
+        assert failed == Failed("the stream was replaced")
+    epoch = world.durable(identity=f"{world.identity}:1795420000000000000")
+    assert (await world.read(epoch, start, interest))[0] == [start + 1]
 
 
 async def test_a_read_brings_what_matches_in_order_and_nothing_else(world: World) -> None:
@@ -330,7 +349,7 @@ async def test_an_event_that_is_deleted_while_a_session_reads_is_a_hole(world: W
 
 
 async def test_what_nats_refuses_fails_the_read_and_raises_for_the_rest(world: World) -> None:
-    operators = World(world.operator, world.puller, world.operator)
+    operators = World(world.operator, world.puller, world.operator, world.identity)
     durable, interest = operators.durable(stream="NOSUCH"), world.interest("a")
     assert isinstance(await durable.read(0, interest, 5, 5, batch=1, max_bytes=0), Failed)
     for refused in (durable.park(0, interest), durable.make(interest), durable.remove()):

@@ -180,7 +180,9 @@ def test_a_gap_that_is_known_already_grows_and_keeps_its_reason() -> None:
     [
         (60, None, True),  # the gap lies behind: nobody would find it again
         (49, None, True),
-        (48, None, False),  # replay goes there again
+        (48, None, True),  # replay goes there again, but finds a part of it only
+        (41, None, True),
+        (40, None, False),  # replay finds all of it
         (60, 55, False),  # processed behind the gap: it was read
         (60, 49, False),
         (60, 48, True),  # nothing due was left up to 60, so replay begins there

@@ -44,18 +44,18 @@ def main(arguments: list[str]) -> int:
 
 
 def _one(seed: int, *, is_traced: bool) -> int:
-    print(f"seed {seed}: {msgspec.json.encode(choose(seed)).decode()}", file=sys.stderr)  # noqa: T201
+    print(f"seed {seed}: {msgspec.json.encode(choose(seed)).decode()}", file=sys.stderr)
     began_s = time.monotonic()
     try:
         result = run(seed, say=print if is_traced else None)
     except Exception:  # noqa: BLE001 - whatever it is, it is the answer
         traceback.print_exc()
-        print(f"\nrepeat with: python -m tests.sim --seed {seed} --trace", file=sys.stderr)  # noqa: T201
+        print(f"\nrepeat with: python -m tests.sim --seed {seed} --trace", file=sys.stderr)
         return 1
     took_s = time.monotonic() - began_s
-    print(f"{result.events} events, {result.deliveries} deliveries, {result.virtual_s:.0f} virtual s in {took_s:.1f} s")  # noqa: T201
-    print(f"hash {result.trace_hash}")  # noqa: T201
-    print(_table(result.seen))  # noqa: T201
+    print(f"{result.events} events, {result.deliveries} deliveries, {result.virtual_s:.0f} virtual s in {took_s:.1f} s")
+    print(f"hash {result.trace_hash}")
+    print(_table(result.seen))
     return 0
 
 
@@ -74,7 +74,7 @@ def _many(wanted: Iterable[int], ends_s: float | None, jobs: int) -> int:
                 runs += 1
                 if isinstance(outcome, str):
                     failed[seed] = outcome
-                    print(f"seed {seed}: {outcome}", file=sys.stderr)  # noqa: T201
+                    print(f"seed {seed}: {outcome}", file=sys.stderr)
                 else:
                     seen += outcome.seen
                     events, deliveries = events + outcome.events, deliveries + outcome.deliveries
@@ -83,12 +83,14 @@ def _many(wanted: Iterable[int], ends_s: float | None, jobs: int) -> int:
                     waiting |= {pool.submit(attempt, seed) for seed in itertools.islice(seeds, 1)}
             if time.monotonic() - said_s > 10:
                 said_s = time.monotonic()
-                print(f"{runs} worlds, {len(failed)} failed, {said_s - began_s:.0f} s", file=sys.stderr)  # noqa: T201
-    print(f"{runs} worlds in {time.monotonic() - began_s:.0f} s: {events} events, {deliveries} deliveries, "  # noqa: T201
-          f"{virtual_s / 3600:.1f} virtual hours")
-    print(_table(seen))  # noqa: T201
+                print(f"{runs} worlds, {len(failed)} failed, {said_s - began_s:.0f} s", file=sys.stderr)
+    print(
+        f"{runs} worlds in {time.monotonic() - began_s:.0f} s: {events} events, {deliveries} deliveries, "
+        f"{virtual_s / 3600:.1f} virtual hours"
+    )
+    print(_table(seen))
     for seed, what in failed.items():
-        print(f"FAILED {what[:300]}\n  repeat with: python -m tests.sim --seed {seed} --trace")  # noqa: T201
+        print(f"FAILED {what[:300]}\n  repeat with: python -m tests.sim --seed {seed} --trace")
     return 1 if failed else 0
 
 

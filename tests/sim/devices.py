@@ -1,6 +1,7 @@
 """A device of the simulated world: the Python client, its storage, and an application that works on events."""
 
 import asyncio
+import base64
 import json
 from collections.abc import Awaitable, Callable
 from random import Random
@@ -96,7 +97,12 @@ class Device:
     """One device, through any number of runs of its program."""
 
     def __init__(
-        self, settings: DeviceSettings, ledger: Ledger, oracle: Oracle, random: Random, trace: Callable[[str, str], None]
+        self,
+        settings: DeviceSettings,
+        ledger: Ledger,
+        oracle: Oracle,
+        random: Random,
+        trace: Callable[[str, str], None],
     ) -> None:
         self.settings = settings
         self.ledger = ledger
@@ -208,8 +214,6 @@ class Device:
 
 def claims_of(token: str) -> dict[str, Any]:
     """What a token of this world says."""
-    import base64
-
     payload = token.split(".")[1]
     found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     return found

@@ -310,6 +310,7 @@ class Faults:
         if self._is_spared():
             return
         self._trace("the stream is made anew")
+        self.world.note_identities()
         self.world.oracle.begin_life(0, self._nats.last_seq)
         self._nats.recreate()
 
@@ -330,6 +331,7 @@ class Faults:
         if seq == last:
             return
         self._trace(f"the stream falls back from {last} to {seq}{', cursors too' if with_buckets else ''}")
+        self.world.note_identities()
         self.world.oracle.begin_life(seq, self._known_to())
         self._nats.fall_back(seq, with_buckets=with_buckets)
         self._spare_until_s = self.world.loop.time() + SPARE_S

@@ -60,19 +60,47 @@ MUTATIONS = (
         "self.position, self.phase = seq, Phase.LAGGING",
         "a live session that cannot take an event resumes behind it",
     ),
-    Mutation(SESSION, "if self.position == recent.head:", "if self.position >= recent.head - 1:", "live one event early"),
+    Mutation(
+        SESSION, "if self.position == recent.head:", "if self.position >= recent.head - 1:", "live one event early"
+    ),
     Mutation(SESSION, "return [Save(), *self.pump()]", "return [Save()]", "an ack does not wake a waiting replay"),
     Mutation(
-        SESSION, "        self.events_sent += 1\n", "        self.events_sent += 1\n        self.acked = event.seq\n",
+        SESSION,
+        "        self.events_sent += 1\n",
+        "        self.events_sent += 1\n        self.acked = event.seq\n",
         "the cursor is moved by delivery",
     ),
-    Mutation(SESSION, "reached = min(reached, first - 1)", "reached = min(reached, first)", "through includes the first outstanding event"),
-    Mutation(SESSION, "self.position = max(self.position, reached)", "self.position = max(self.position, reached + 1)", "a read counts one event too many"),
+    Mutation(
+        SESSION,
+        "reached = min(reached, first - 1)",
+        "reached = min(reached, first)",
+        "through includes the first outstanding event",
+    ),
+    Mutation(
+        SESSION,
+        "self.position = max(self.position, reached)",
+        "self.position = max(self.position, reached + 1)",
+        "a read counts one event too many",
+    ),
     Mutation(SESSION, "if seq > told:", "if seq > told + 1:", "an ack of one beyond what was told is taken"),
-    Mutation(SESSION, "        self.untold = hole.joined_to(self.untold)\n", "", "a gap whose frame is lost with its socket is not told again"),
-    Mutation(SESSION, "if seq <= self.acked:", "if seq < self.acked:", "an ack of the cursor moves what is outstanding"),
-    Mutation(SESSION, "has_ended = unix_s >= self.expires_at", "has_ended = False", "delivery goes on after the token's end"),
-    Mutation(SESSION, "            return []  # a refresh may still save them", "            pass", "what waits at the token's end is thrown away"),
+    Mutation(
+        SESSION,
+        "        self.untold = hole.joined_to(self.untold)\n",
+        "",
+        "a gap whose frame is lost with its socket is not told again",
+    ),
+    Mutation(
+        SESSION, "if seq <= self.acked:", "if seq < self.acked:", "an ack of the cursor moves what is outstanding"
+    ),
+    Mutation(
+        SESSION, "has_ended = unix_s >= self.expires_at", "has_ended = False", "delivery goes on after the token's end"
+    ),
+    Mutation(
+        SESSION,
+        "            return []  # a refresh may still save them",
+        "            pass",
+        "what waits at the token's end is thrown away",
+    ),
     Mutation(
         SESSION,
         "events = [event for event in result.events if self.interest.is_due(event.subject, event.seq)]",
@@ -80,23 +108,69 @@ MUTATIONS = (
         "a pattern let go of during a read is delivered",
     ),
     Mutation(SESSION, "self.phase = Phase.LIVE\n", "self.phase = Phase.LAGGING\n", "live is said and not done"),
-    Mutation(RECENT, "self.floor = event.seq\n", "self.floor = event.seq - 1\n", "the floor is one too low after an eviction"),
-    Mutation(RECENT, "return position >= self.floor", "return position >= self.floor - 1", "the window claims one event more"),
-    Mutation(RECENT, "return events[:most], events[most - 1].seq", "return events[:most], events[most].seq", "a full slice skips the next event"),
-    Mutation(RECENT, "starts[id(lane)] = (lane, start if known is None else min(known[1], start))", "starts[id(lane)] = (lane, start)", "the later of two patterns decides"),
-    Mutation(RECENT, "hole.before - 1 > after and hole.after < through", "hole.before - 1 > after and hole.after < through - 1", "a hole at the end of a slice is not told"),
     Mutation(
-        "replay/interest.py", "any(seq > since and", "any(seq > since + 1 and", "the first event of a pattern is not due"
+        RECENT, "self.floor = event.seq\n", "self.floor = event.seq - 1\n", "the floor is one too low after an eviction"
     ),
     Mutation(
-        "replay/interest.py", "max(position, min(self.since.values()", "max(position, max(self.since.values()",
+        RECENT, "return position >= self.floor", "return position >= self.floor - 1", "the window claims one event more"
+    ),
+    Mutation(
+        RECENT,
+        "return events[:most], events[most - 1].seq",
+        "return events[:most], events[most].seq",
+        "a full slice skips the next event",
+    ),
+    Mutation(
+        RECENT,
+        "starts[id(lane)] = (lane, start if known is None else min(known[1], start))",
+        "starts[id(lane)] = (lane, start)",
+        "the later of two patterns decides",
+    ),
+    Mutation(
+        RECENT,
+        "hole.before - 1 > after and hole.after < through",
+        "hole.before - 1 > after and hole.after < through - 1",
+        "a hole at the end of a slice is not told",
+    ),
+    Mutation(
+        "replay/interest.py",
+        "any(seq > since and",
+        "any(seq > since + 1 and",
+        "the first event of a pattern is not due",
+    ),
+    Mutation(
+        "replay/interest.py",
+        "max(position, min(self.since.values()",
+        "max(position, max(self.since.values()",
         "the latest pattern decides where replay begins",
     ),
-    Mutation(CATCHUP, "            dry += 1\n", "            return (yield from _finish(after, [], floor))\n", "nothing came is taken for nothing is there"),
-    Mutation(CATCHUP, "if proved >= floor:", "if proved >= floor - 1:", "a replay is complete one event before the window"),
-    Mutation(CATCHUP, "complete = min(complete, found - 1)", "complete = min(complete, found)", "the leader's next event counts as absent"),
-    Mutation(CATCHUP, "holes.append(Hole(after, state.first_seq, \"expired\"))", "pass", "what expired during a replay is not told"),
-    Mutation(CATCHUP, "if after < seq <= reached", "if after < seq < reached", "a deleted event at the end of a read is not told"),
+    Mutation(
+        CATCHUP,
+        "            dry += 1\n",
+        "            return (yield from _finish(after, [], floor))\n",
+        "nothing came is taken for nothing is there",
+    ),
+    Mutation(
+        CATCHUP, "if proved >= floor:", "if proved >= floor - 1:", "a replay is complete one event before the window"
+    ),
+    Mutation(
+        CATCHUP,
+        "complete = min(complete, found - 1)",
+        "complete = min(complete, found)",
+        "the leader's next event counts as absent",
+    ),
+    Mutation(
+        CATCHUP,
+        'holes.append(Hole(after, state.first_seq, "expired"))',
+        "pass",
+        "what expired during a replay is not told",
+    ),
+    Mutation(
+        CATCHUP,
+        "if after < seq <= reached",
+        "if after < seq < reached",
+        "a deleted event at the end of a read is not told",
+    ),
     Mutation(
         CATCHUP,
         "if delivery.consumer_seq != standing.consumer_seq or delivery.event.seq <= standing.after:",
@@ -105,42 +179,140 @@ MUTATIONS = (
     ),
     Mutation(OPENING, "or first_seq <= start + 1:", "or first_seq <= start + 2:", "one expired event is not told"),
     Mutation(
-        OPENING, "return Opening(\"resumed\", resume.seq, resume.seq, interest)",
-        "return Opening(\"resumed\", record.acked, record.acked, interest)", "a client that lost state gets less than it asked for",
+        OPENING,
+        'return Opening("resumed", resume.seq, resume.seq, interest)',
+        'return Opening("resumed", record.acked, record.acked, interest)',
+        "a client that lost state gets less than it asked for",
     ),
-    Mutation(OPENING, "        return opening  # its client has processed something behind the gap", "        pass", "a gap is told for ever"),
-    Mutation(OPENING, "resume.stream != identity or resume.seq > last_seq", "resume.stream != identity", "a position beyond the end is believed"),
     Mutation(
-        OPENING, "return Opening(\"resumed\", resume.seq, max(resume.seq, record.through), interest)",
-        "return Opening(\"resumed\", resume.seq, record.through, interest)", "the position falls behind what was acknowledged",
+        OPENING,
+        "        return opening  # its client has processed something behind the gap",
+        "        pass",
+        "a gap is told for ever",
     ),
-    Mutation(CURSORS, "value = encode_record(record)\n            revision = await self._bucket.put(cursor.key, value, revision=cursor.revision)",
-             "value = encode_record(record)\n            revision = await self._bucket.put(cursor.key, value)", "an older gateway's late write moves the cursor"),
-    Mutation(CURSORS, "stored is None or stored.claim != cursor.claim", "False", "a session that was taken over is written on"),
+    Mutation(
+        OPENING,
+        "resume.stream != identity or resume.seq > last_seq",
+        "resume.stream != identity",
+        "a position beyond the end is believed",
+    ),
+    Mutation(
+        OPENING,
+        'return Opening("resumed", resume.seq, max(resume.seq, record.through), interest)',
+        'return Opening("resumed", resume.seq, record.through, interest)',
+        "the position falls behind what was acknowledged",
+    ),
+    Mutation(
+        CURSORS,
+        "value, revision=cursor.revision)\n            if isinstance",
+        "value)\n            if isinstance",
+        "an older gateway's late write moves the cursor",
+    ),
+    Mutation(
+        CURSORS,
+        "stored is None or stored.claim != cursor.claim",
+        "False",
+        "a session that was taken over is written on",
+    ),
     Mutation(CURSORS, "                self._wake.set()\n", "", "a cursor that could not be stored is not tried again"),
-    Mutation("gateway/outstanding.py", "self._sent[0][0] <= seq", "self._sent[0][0] < seq", "the acknowledged event stays outstanding"),
-    Mutation("gateway/outstanding.py", "self.bytes + size <= self.bytes_most", "self.bytes <= self.bytes_most", "the last event may exceed the window"),
-    Mutation("replay/admission.py", "                return [who]\n", "                return []\n", "whoever's turn it is, is not told"),
-    Mutation("replay/durable.py", "{\"seq\": after + 1}", "{\"seq\": after + 2}", "a durable begins one event late"),
-    Mutation("mesh/feed.py", "\"opt_start_seq\": self.head + 1,", "\"opt_start_seq\": self.head + 2,", "the feed reads on one event late"),
-    Mutation("mesh/contiguity.py", "return Broken.REPEAT if consumer_seq <= self._consumer_seq else Broken.LOST", "return Broken.REPEAT", "a delivery lost on the way to the feed is ignored"),
-    Mutation("mesh/contiguity.py", "if seq == self.head + 1:", "if seq <= self.head + 2:", "a hole of one event in the stream is not told"),
-    Mutation("gateway/exchange.py", "            behind, self._behind = self._behind, {}\n", "            behind: dict[Attached, None] = {}\n", "who waits for the feed is not woken"),
     Mutation(
-        "gateway/connection.py", "        self.exchange.attach(self)\n",
+        "gateway/outstanding.py",
+        "self._sent[0][0] <= seq",
+        "self._sent[0][0] < seq",
+        "the acknowledged event stays outstanding",
+    ),
+    Mutation(
+        "gateway/outstanding.py",
+        "self.bytes + size <= self.bytes_most",
+        "self.bytes <= self.bytes_most",
+        "the last event may exceed the window",
+    ),
+    Mutation(
+        "replay/admission.py",
+        "                return [who]\n",
+        "                return []\n",
+        "whoever's turn it is, is not told",
+    ),
+    Mutation("replay/durable.py", '{"seq": after + 1}', '{"seq": after + 2}', "a durable begins one event late"),
+    Mutation(
+        "mesh/feed.py",
+        '"opt_start_seq": self.head + 1,',
+        '"opt_start_seq": self.head + 2,',
+        "the feed reads on one event late",
+    ),
+    Mutation(
+        "mesh/contiguity.py",
+        "return Broken.REPEAT if consumer_seq <= self._consumer_seq else Broken.LOST",
+        "return Broken.REPEAT",
+        "a delivery lost on the way to the feed is ignored",
+    ),
+    Mutation(
+        "mesh/contiguity.py",
+        "if seq == self.head + 1:",
+        "if seq <= self.head + 2:",
+        "a hole of one event in the stream is not told",
+    ),
+    Mutation(
+        "gateway/exchange.py",
+        "            behind, self._behind = self._behind, {}\n",
+        "            behind: dict[Attached, None] = {}\n",
+        "who waits for the feed is not woken",
+    ),
+    Mutation(
+        "gateway/connection.py",
+        "        self.exchange.attach(self)\n",
         "        asyncio.get_running_loop().call_later(0.05, self.exchange.attach, self)\n",
         "a pause between the replay's end and the first live event",
     ),
-    Mutation("gateway/connection.py", "        self.session.set_blocked(is_blocked=False)\n        self.guarded(self.pump)\n", "        self.session.set_blocked(is_blocked=False)\n", "a socket that takes bytes again does not wake its session"),
-    Mutation("gateway/connection.py", "untold=session.untold,", "untold=None,", "a gap not seen to be read is not stored"),
-    Mutation("gateway/connection.py", "if isinstance(result, Read):\n", "if isinstance(result, Failed):\n            return\n        if isinstance(result, Read):\n", "a failed read is not told to its session"),
-    Mutation("gateway/reception.py", "            exchange.detach(rival)\n", "            pass\n", "two connections of a session stay in one gateway"),
-    Mutation("gateway/hub.py", "                if node.tail:\n                    found.append(node.tail)\n", "                if node.tail and len(nodes) == 1:\n                    found.append(node.tail)\n", "a pattern's tail is missed beside a wildcard"),
-    Mutation("gateway/access.py", "elif permissions.allows(\"read\", pattern):", "elif True:", "every pattern is permitted"),
+    Mutation(
+        "gateway/connection.py",
+        "        self.session.set_blocked(is_blocked=False)\n        self.guarded(self.pump)\n",
+        "        self.session.set_blocked(is_blocked=False)\n",
+        "a socket that takes bytes again does not wake its session",
+    ),
+    Mutation(
+        "gateway/connection.py", "untold=session.untold,", "untold=None,", "a gap not seen to be read is not stored"
+    ),
+    Mutation(
+        "gateway/connection.py",
+        "if isinstance(result, Read):\n",
+        "if isinstance(result, Failed):\n            return\n        if isinstance(result, Read):\n",
+        "a failed read is not told to its session",
+    ),
+    Mutation(
+        "gateway/reception.py",
+        "            exchange.detach(rival)\n",
+        "            pass\n",
+        "two connections of a session stay in one gateway",
+    ),
+    Mutation(
+        "gateway/hub.py",
+        "                if node.tail:\n                    found.append(node.tail)\n",
+        "                if node.tail and len(nodes) == 1:\n                    found.append(node.tail)\n",
+        "a pattern's tail is missed beside a wildcard",
+    ),
+    Mutation(
+        "gateway/access.py", 'elif permissions.allows("read", pattern):', "elif True:", "every pattern is permitted"
+    ),
     Mutation(ACKS, "if frame.seq <= ledger.received:", "if frame.seq < ledger.received:", "the client takes a repeat"),
-    Mutation(ACKS, "min(self._ledger.processed, self._ack_limit)", "max(self._ledger.received, self._ack_limit)", "the client acknowledges what it has only received"),
-    Mutation("clients/python/tidewire_client/ledger.py", "while self._work and not self._work[0].holders:", "while self._work:", "the client's position passes events in work"),
-    Mutation("clients/python/tidewire_client/core.py", "return connection == self.connection and self.state in", "return self.state in", "an old connection's frames are heard"),
+    Mutation(
+        ACKS,
+        "min(self._ledger.processed, self._ack_limit)",
+        "max(self._ledger.received, self._ack_limit)",
+        "the client acknowledges what it has only received",
+    ),
+    Mutation(
+        "clients/python/tidewire_client/ledger.py",
+        "while self._work and not self._work[0].holders:",
+        "while self._work:",
+        "the client's position passes events in work",
+    ),
+    Mutation(
+        "clients/python/tidewire_client/core.py",
+        "return connection == self.connection and self.state in",
+        "return self.state in",
+        "an old connection's frames are heard",
+    ),
 )
 
 
@@ -162,9 +334,14 @@ def caught_by(mutation: Mutation, seeds: int) -> tuple[str, float]:
         copy_sources(folder)
         path = folder / mutation.path
         text = path.read_text()
-        assert text.count(mutation.old) == 1, f"{mutation.path}: {mutation.old!r} stands there {text.count(mutation.old)} times"
+        assert text.count(mutation.old) == 1, (
+            f"{mutation.path}: {mutation.old!r} stands there {text.count(mutation.old)} times"
+        )
         path.write_text(text.replace(mutation.old, mutation.new))
-        environment = os.environ | {"PYTHONPATH": f"{folder}:{folder / 'clients/python'}", "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = os.environ | {
+            "PYTHONPATH": f"{folder}:{folder / 'clients/python'}",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
         began_s = time.monotonic()
         nets = {
             "simulation": ["-m", "tests.sim", "--fixed", "--jobs", "1", "--count", str(seeds)],
@@ -173,8 +350,13 @@ def caught_by(mutation: Mutation, seeds: int) -> tuple[str, float]:
         caught: list[str] = []
         for net, arguments in nets.items():
             try:
-                done = subprocess.run(  # noqa: S603 - our own tests
-                    [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, timeout=WITHIN_S, check=False
+                done = subprocess.run(
+                    [sys.executable, *arguments],
+                    cwd=folder,
+                    env=environment,
+                    capture_output=True,
+                    timeout=WITHIN_S,
+                    check=False,
                 )
             except subprocess.TimeoutExpired:
                 caught.append(f"{net} (no end)")
@@ -194,20 +376,24 @@ def main(arguments: list[str]) -> int:
     """Run all mutations, or those that a text names."""
     parser = argparse.ArgumentParser(prog="python -m tests.sim.mutations", description=__doc__.partition("\n")[0])
     parser.add_argument("--only", default="", help="run the bugs whose path or description holds this text")
-    parser.add_argument("--seeds", type=int, default=0, help="seeds of the simulation; 0 takes the fixed ones of the tests")
+    parser.add_argument(
+        "--seeds", type=int, default=0, help="seeds of the simulation; 0 takes the fixed ones of the tests"
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="bugs at once (default: all cores)")
     parser.add_argument("--markdown", action="store_true", help="print a table for docs/proof.md")
     wanted = parser.parse_args(arguments)
     chosen = [one for one in MUTATIONS if wanted.only in one.path or wanted.only in one.what]
     escaped = 0
     with ThreadPoolExecutor(wanted.jobs) as pool:
-        for mutation, (net, took_s) in zip(chosen, pool.map(lambda one: caught_by(one, wanted.seeds), chosen), strict=True):
+        for mutation, (net, took_s) in zip(
+            chosen, pool.map(lambda one: caught_by(one, wanted.seeds), chosen), strict=True
+        ):
             escaped += not net
             if wanted.markdown:
-                print(f"| `{mutation.path}` | {mutation.what} | {net or '**nothing**'} |", flush=True)  # noqa: T201
+                print(f"| `{mutation.path}` | {mutation.what} | {net or '**nothing**'} |", flush=True)
             else:
-                print(f"{net or 'ESCAPED':28} {took_s:5.0f} s  {mutation.path}: {mutation.what}", flush=True)  # noqa: T201
-    print(f"{len(chosen) - escaped} of {len(chosen)} caught", file=sys.stderr)  # noqa: T201
+                print(f"{net or 'ESCAPED':28} {took_s:5.0f} s  {mutation.path}: {mutation.what}", flush=True)
+    print(f"{len(chosen) - escaped} of {len(chosen)} caught", file=sys.stderr)
     return 1 if escaped else 0
 
 

@@ -1,4 +1,4 @@
-"""What really happened, as nobody in the world knows it, and what must hold of it (docs/architecture.md, "What must hold").
+"""What really happened, as nobody in the world knows it, and what must hold of it (docs/architecture.md).
 
 It sees what is stored, what gateways write to sockets and to the cursor bucket, what they read from sockets, and what
 applications do. It knows the code under test by none of its parts.
@@ -48,6 +48,8 @@ class Ledger:
         """Patterns that no token will permit again."""
         self.unwanted: set[str] = set()
         """Patterns that the application has left."""
+        self.told: set[int] = set()
+        """Events that a gateway has told to be lost, on any connection."""
         self.said: Counter[str] = Counter()
         """By stream identity: the newest position that a device has sent as processed."""
 
@@ -90,7 +92,7 @@ class Oracle:
         if not last_seq:
             self.made_anew.append(self.life)
         self._known_to.append(known_to)
-        if 0 < last_seq and known_to <= last_seq:  # nobody knows anything of what was lost: the stream goes on
+        if last_seq > 0 and known_to <= last_seq:  # nobody knows anything of what was lost: the stream goes on
             self._life_of = {key: life + (life == self.life - 1) for key, life in self._life_of.items()}
         self._by_seq.append({seq: event for seq, event in old.items() if seq <= last_seq})
         for seq, event in old.items():
@@ -143,7 +145,9 @@ class Oracle:
         elif life == self.life and not any(self._may_be_lost(seq) for seq in range(after + 1, before)):
             raise Violation(f"{ledger.name} is told a gap {after}..{before} ({reason}) that is none")
         lives = (life, self.life)  # whoever is told has reloaded what was there by then
-        named = [event for event in ledger.pending.values() if after < event.seq < before and any(map(event.lives_in, lives))]
+        named = [
+            event for event in ledger.pending.values() if after < event.seq < before and any(map(event.lives_in, lives))
+        ]
         if reason == "stream_replaced":  # all of the old stream, and of the new one what was lost meanwhile
             named += [event for event in ledger.pending.values() if not event.lives_in(life)]
         return named
@@ -157,6 +161,12 @@ class Oracle:
         self.seen["gap dealt with"] += 1
         for event in self.covered(ledger, life, gap):
             ledger.pending.pop(event.number, None)
+
+    def record(self, ledger: Ledger, stream: str, through: int) -> None:
+        """What the cursor bucket holds of a session: nothing due was passed over."""
+        if self.life_of(stream) == self.life and (passed := self.missing(ledger, self.life, through, ledger.told)):
+            first = min(passed, key=lambda event: event.seq)
+            raise Violation(f"the record of {ledger.name} passes {first.seq}, which is not processed")
 
     def lacks(self, ledger: Ledger) -> list[Stored]:
         """What a session still must get, or be told to be lost.
@@ -193,7 +203,6 @@ class ConnectionChecks:
         self.life = 0
         self.told = 0
         self.is_live = False
-        self.lived = False
         self.resumed_from: int | None = None
         self.outstanding: dict[int, int] = {}
         """Sequence to bytes of the frame."""
@@ -210,7 +219,8 @@ class ConnectionChecks:
 
     def received(self, frame: dict[str, Any]) -> None:
         """A frame arrives at the gateway."""
-        match frame["type"]:
+        kind: str = frame["type"]
+        match kind:
             case "connect":
                 resume = frame.get("resume")
                 if resume is not None:
@@ -223,6 +233,8 @@ class ConnectionChecks:
                 self.outstanding = {seq: size for seq, size in self.outstanding.items() if seq > frame["seq"]}
                 said = self.ledger.said
                 said[self.identity] = max(said[self.identity], frame["seq"])
+            case _:
+                pass
 
     # --- from the gateway ---
 
@@ -241,21 +253,26 @@ class ConnectionChecks:
             case "gap":
                 self._gap(frame)
             case "live":
-                self._complete(frame["seq"])
-                if frame["seq"] < self.told:
-                    self.fail("live goes back")
-                self.told = frame["seq"]
-                self.is_live = self.lived = True
+                self._live(frame["seq"])
             case "reply":
-                denied = set((frame.get("data") or {}).get("denied") or ())
-                self.oracle.let_go(self.ledger, denied)
-                asked = self.asked.pop(frame["id"], set())
-                if asked and "error" not in frame:
-                    self.oracle.hold(self.ledger, self.ledger.held | (asked - denied))
+                self._reply(frame)
             case "goodbye":
                 self.goodbye = True
             case _:
                 pass
+
+    def _live(self, seq: int) -> None:
+        self._complete(seq)
+        if seq < self.told:
+            self.fail("live goes back")
+        self.told, self.is_live = seq, True
+
+    def _reply(self, frame: dict[str, Any]) -> None:
+        denied = set((frame.get("data") or {}).get("denied") or ())
+        self.oracle.let_go(self.ledger, denied)
+        asked = self.asked.pop(frame["id"], set())
+        if asked and "error" not in frame:
+            self.oracle.hold(self.ledger, self.ledger.held | (asked - denied))
 
     def _welcome(self, frame: dict[str, Any]) -> None:
         ledger, oracle = self.ledger, self.oracle
@@ -276,17 +293,7 @@ class ConnectionChecks:
         seq, subject = frame["seq"], frame["subject"]
         if seq <= self.told:
             self.fail(f"event {seq} after {self.told}")
-        event = self.oracle.in_life(self.life, seq)
-        number = frame["data"]["n"] if isinstance(frame.get("data"), dict) else None
-        if event is None or event.number != number or event.subject != subject:
-            event = self.oracle.stored.get(number if number is not None else -1)
-            if event is None or event.seq != seq or event.subject != subject:
-                self.fail(f"event {seq} was never stored")
-                return
-        if any(self.life < life <= event.born for life in self.oracle.made_anew):
-            self.fail(f"event {seq} of a new stream under the name of the old")
-        if "secret" in frame["data"]:
-            self.fail(f"event {seq} shows what must be sealed")
+        event = self._stored(seq, subject, frame)
         if unix_s >= self.token_ends_s:
             self.fail(f"event {seq} after the end of its token")
         if not any(matches(pattern, subject) for pattern in self.permitted):
@@ -305,9 +312,23 @@ class ConnectionChecks:
         if len(self.outstanding) > messages or (len(self.outstanding) > 1 and sum(self.outstanding.values()) > most):
             self.fail(f"{len(self.outstanding)} events outstanding, {sum(self.outstanding.values())} bytes")
 
+    def _stored(self, seq: int, subject: str, frame: dict[str, Any]) -> Stored:
+        """The event that a frame shows: it was stored so, it may be shown, and it is of the stream that it should."""
+        data: Any = frame.get("data")
+        event = self.oracle.stored.get(data["n"]) if isinstance(data, dict) else None
+        if event is None or event.seq != seq or event.subject != subject:
+            raise Violation(f"{self.name}: event {seq} was never stored")
+        if any(self.life < life <= event.born for life in self.oracle.made_anew):
+            self.fail(f"event {seq} of a new stream under the name of the old")
+        if "secret" in data:
+            self.fail(f"event {seq} shows what must be sealed")
+        return event
+
     def _gap(self, frame: dict[str, Any]) -> None:
         self.oracle.seen[f"gap {frame['reason']}"] += 1
-        self.sent.update(event.number for event in self.oracle.covered(self.ledger, self.life, frame))
+        numbers = {event.number for event in self.oracle.covered(self.ledger, self.life, frame)}
+        self.sent |= numbers
+        self.ledger.told |= numbers
 
     def _complete(self, through: int) -> None:
         """Everything due up to here was sent on this connection, processed, or told to be lost.

@@ -1,12 +1,13 @@
 """The way between a device and a gateway: ordered, slow, stalled, cut, or silent; and the two ends that use it.
 
-``Socket`` and ``Transport`` are what ``gateway.reception`` sees of aiohttp, ``DeviceSocket`` what the Python client sees
-of websockets.
+``Socket`` and ``Transport`` are what ``gateway.reception`` sees of aiohttp, ``DeviceSocket`` what the Python client
+sees of websockets.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from random import Random
 
 from aiohttp import WSMessage, WSMsgType
@@ -121,7 +122,7 @@ class Transport:
             return
         for _, payload in messages_of(data):
             self._wire.sent(payload)
-            self._wire.down.send(len(payload), lambda payload=payload: self._wire.hear(payload), self._wire.slowness_s)
+            self._wire.down.send(len(payload), partial(self._wire.hear, payload), self._wire.slowness_s)
 
     def abort(self) -> None:
         if self._is_closing:

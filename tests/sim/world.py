@@ -19,6 +19,7 @@ from tidewire_client import connection as client_connection
 
 from gateway.session import Phase
 from gateway.settings import topology
+from replay.record import decode_record
 from tests.sim import clock
 from tests.sim.devices import Device, DeviceSettings, claims_of
 from tests.sim.faults import Faults
@@ -32,6 +33,8 @@ LIVELY_WITHIN_S = 150.0
 """After the last fault everyone is live and has everything within so many virtual seconds of the last delivery."""
 CALM_MOST_S = 3_000.0
 """And in no case later than at this virtual time."""
+OUTBOX_MORE = 50
+"""Frames that may wait for a session beside the events of its window: gaps, pings, answers."""
 LOOK_S = 0.1
 """How often states are looked at that show in no frame."""
 HOUSES = ("c1", "c2", "c3", "c4", "c5")
@@ -110,9 +113,7 @@ class World:
         if self.failure is not None:
             raise self.failure
         self.seen.update({f"fault: {kind}": count for kind, count in self.faults.happened.items()})
-        return Result(
-            self.seed, self._hash.hexdigest(), self.published, self._deliveries, self.loop.time(), self.seen
-        )
+        return Result(self.seed, self._hash.hexdigest(), self.published, self._deliveries, self.loop.time(), self.seen)
 
     async def _live(self) -> None:
         options = self.options
@@ -161,7 +162,14 @@ class World:
             elif lacking := self.oracle.lacks(device.ledger):
                 first = min(lacking, key=lambda event: event.number)
                 late.append(f"{name} lacks {len(lacking)}, first n={first.number} seq={first.seq}")
+        for key, count in self._connected().items():
+            if count > 1:
+                late.append(f"{key} has {count} connections")
         return late
+
+    def _connected(self) -> Counter[str]:
+        houses = [gateway.house for gateway in self.gateways if gateway.house is not None]
+        return Counter(key for house in houses if house.open_exchange is not None for key in house.exchange.by_key)
 
     def _loop_failed(self, context: dict[str, Any]) -> None:
         self.fail(context.get("exception") or Violation(context["message"]))
@@ -253,7 +261,11 @@ class World:
         unix_s = clock.UNIX_S + self.loop.time()
         sizes = _sizes(encoded, len(message)) if isinstance(message, list) else [size]
         for frame, size_bytes in zip(message if isinstance(message, list) else [message], sizes, strict=True):
-            told = {key: frame[key] for key in ("seq", "after", "before", "from", "outcome", "code", "reason", "replay") if key in frame}
+            told = {
+                key: frame[key]
+                for key in ("seq", "after", "before", "from", "outcome", "code", "reason", "replay")
+                if key in frame
+            }
             self.trace(who, f"< {frame['type']} {told}")
             checks.write(frame, size_bytes, unix_s)
             self._deliveries += frame["type"] == "event"
@@ -298,12 +310,23 @@ class World:
             await asyncio.sleep(LOOK_S)
             self._guarded(self._look_once, before)
 
+    def note_identities(self) -> None:
+        """Which life of the stream the gateways' identities stand for."""
+        for gateway in self.gateways:
+            if gateway.house is not None and gateway.house.open_exchange is not None:
+                self.oracle.life_of(gateway.house.exchange.identity)
+
     def _look_once(self, before: dict[str, tuple[Any, Any]]) -> None:
+        self.note_identities()
+        for message in list(self.nats.streams["KV_cursors"].truth.messages.values()):
+            record = decode_record(message.payload) if message.payload else None
+            if record is not None:
+                ledger = self.oracle.ledger(record.owner.subject)
+                self.oracle.record(ledger, record.stream, record.through)
         for gateway in self.gateways:
             house = gateway.house
             if house is None or house.open_exchange is None:
                 continue
-            self.oracle.life_of(house.exchange.identity)
             recent = house.exchange.recent
             if len(recent) > self.options.recent_events:
                 raise Violation(f"{gateway.name} keeps {len(recent)} events")
@@ -313,11 +336,13 @@ class World:
                 self._look_at(gateway, connection, before)
 
     def _look_at(self, gateway: GatewayNode, connection: Any, before: dict[str, tuple[Any, Any]]) -> None:
-        session, recent = connection.session, connection.exchange.recent
+        session = connection.session
         messages, size = session.outstanding
         settings = session._settings
         if messages > settings.window_messages or (messages > 1 and size > settings.window_bytes):
             raise Violation(f"{gateway.name} {session.name}: {messages} outstanding, {size} bytes")
+        if len(session.outbox) > settings.window_messages + OUTBOX_MORE:
+            raise Violation(f"{gateway.name} {session.name}: {len(session.outbox)} frames wait")
         self.seen[f"phase {session.phase.value}"] += 1
         if session.is_reading:
             self.seen["reads a durable"] += 1
