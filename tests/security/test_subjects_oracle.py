@@ -133,6 +133,9 @@ def test_the_longest_patterns_match_as_short_ones_do(pattern: str, subject: str)
 
 @examples(300)
 @given(patterns_of("a", "b", "A"), patterns_of("a", "b", "A"), subjects_of("a", "b", "A"))
+@example("a.*", "a.>", "a.b.c")
+@example("a.>", "a", "a")
+@example("a", "a.>", "a.b")
 def test_what_covers_and_what_overlaps_agrees_with_every_subject(one: str, other: str, subject: str) -> None:
     if covers(one, other) and is_match(other, subject):
         assert is_match(one, subject)
