@@ -17,6 +17,8 @@ import msgspec
 from tidewire_client import WindowSize
 from tidewire_client import connection as client_connection
 
+from gateway.attached import Attached
+from gateway.house import House
 from gateway.session import Phase
 from gateway.settings import topology
 from replay.record import decode_record
@@ -80,6 +82,10 @@ class World:
         self._hash = hashlib.sha256()
         self._dials = 0
         self._is_slow = True
+        self._has_read: dict[Any, bool] = {}
+        """Connections that have read their durable and are not live again."""
+        self._counted: dict[str, tuple[int, int]] = {}
+        """By process: refused cursor writes and restarts of the feed, as last counted."""
         self._chances = {name: self.random(name) for name in ("dial", "publish", "wire")}
 
     def random(self, name: str) -> Random:
@@ -162,14 +168,14 @@ class World:
             elif lacking := self.oracle.lacks(device.ledger):
                 first = min(lacking, key=lambda event: event.number)
                 late.append(f"{name} lacks {len(lacking)}, first n={first.number} seq={first.seq}")
-        for key, count in self._connected().items():
+        for owner, count in Counter(connection.owner.subject for connection in self._attached()).items():
             if count > 1:
-                late.append(f"{key} has {count} connections")
+                late.append(f"the session of {owner} has {count} connections")
         return late
 
-    def _connected(self) -> Counter[str]:
+    def _attached(self) -> list[Attached]:
         houses = [gateway.house for gateway in self.gateways if gateway.house is not None]
-        return Counter(key for house in houses if house.open_exchange is not None for key in house.exchange.by_key)
+        return [each for house in houses if house.open_exchange is not None for each in house.exchange.by_key.values()]
 
     def _loop_failed(self, context: dict[str, Any]) -> None:
         self.fail(context.get("exception") or Violation(context["message"]))
@@ -301,6 +307,8 @@ class World:
         if seq is not None:
             self.trace("service", f"event {seq} {subject} n={self.published}")
             self.oracle.store(self.published, subject, seq, is_leak=is_leak)
+            if any(connection.session.is_reading for connection in self._attached()):
+                self.seen["published while a durable is read"] += 1
 
     # --- states that show in no frame ---
 
@@ -332,8 +340,16 @@ class World:
                 raise Violation(f"{gateway.name} keeps {len(recent)} events")
             if recent.floor > 0:
                 self.seen["recent window moved on"] += 1
+            self._count(gateway.process, house)
             for connection in house.exchange.by_key.values():
                 self._look_at(gateway, connection, before)
+
+    def _count(self, process: str, house: House) -> None:
+        conflicts, restarts = self._counted.get(process, (0, 0))
+        now = house.cursors.conflicts, house.feed.restarts if house.feed is not None else 0
+        self.seen["cursor write refused"] += max(0, now[0] - conflicts)
+        self.seen["feed made again"] += max(0, now[1] - restarts)
+        self._counted[process] = now
 
     def _look_at(self, gateway: GatewayNode, connection: Any, before: dict[str, tuple[Any, Any]]) -> None:
         session = connection.session
@@ -350,6 +366,10 @@ class World:
                 self.seen["lags behind the recent window"] += 1
         if session.waits_for_feed:
             self.seen["waits for the feed"] += 1
+        if session.phase is Phase.LIVE and self._has_read.pop(connection, False):
+            self.seen["live after a durable"] += 1
+        elif session.is_reading:
+            self._has_read[connection] = True
         was = before.get(connection.key)
         now = (gateway.process, session.phase)
         if was is not None and was[0] != now[0] and was[1] in (Phase.REPLAYING, Phase.LAGGING):
