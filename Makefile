@@ -16,7 +16,7 @@ JS := clients/js
 NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix $(JS) --loglevel=error
 
 .DEFAULT_GOAL := help
-.PHONY: help up test test-js test-browser check fmt size bench bench-quick fuzz chaos clean
+.PHONY: help up test test-js test-browser check fmt size sim mutations bench bench-quick fuzz chaos clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -49,6 +49,12 @@ fmt: $(VENV)/installed-dev $(JS)/node_modules/installed ## format, and mend what
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 	$(NPM) run fmt
+
+sim: $(VENV)/installed-dev ## simulate worlds by random seeds, ten minutes (ARGS="--for 60", ARGS="--seed 7 --trace")
+	$(BIN)/python -m tests.sim $(or $(ARGS),--for 600)
+
+mutations: $(VENV)/installed-dev ## plant bugs by hand in a copy, one at a time: the simulation or a test must catch each (half an hour)
+	$(BIN)/python -m tests.sim.mutations $(ARGS)
 
 bench: $(VENV)/installed-dev ## measure CPU per delivered event beside the obvious way, print a table (five minutes)
 	$(BIN)/python -m bench $(ARGS)

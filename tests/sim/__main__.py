@@ -31,6 +31,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--count", type=int, help="how many seeds; 1 with --trace or --seed alone")
     parser.add_argument("--fixed", action="store_true", help="run the seeds of the tests; --count adds further ones")
     parser.add_argument("--for", type=float, dest="for_s", metavar="SECONDS", help="run seeds for so long")
+    parser.add_argument("--failures", type=int, default=20, help="stop after so many failed seeds (default: 20)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at once (default: all cores)")
     wanted = parser.parse_args(arguments)
     first = wanted.seed if wanted.seed is not None else secrets.randbits(40)
@@ -39,8 +40,10 @@ def main(arguments: list[str]) -> int:
         return _one(first, is_traced=wanted.trace)
     ends_s = time.monotonic() + wanted.for_s if wanted.for_s is not None else None
     if wanted.fixed:
-        return _many([*FIXED_SEEDS, *range(10_000, 10_000 + (wanted.count or 0))], ends_s, wanted.jobs)
-    return _many(range(first, first + (count or (10**9 if ends_s is not None else 100))), ends_s, wanted.jobs)
+        return _many([*FIXED_SEEDS, *range(10_000, 10_000 + (wanted.count or 0))], ends_s, wanted.jobs, wanted.failures)
+    return _many(
+        range(first, first + (count or (10**9 if ends_s is not None else 100))), ends_s, wanted.jobs, wanted.failures
+    )
 
 
 def _one(seed: int, *, is_traced: bool) -> int:
@@ -59,7 +62,7 @@ def _one(seed: int, *, is_traced: bool) -> int:
     return 0
 
 
-def _many(wanted: Iterable[int], ends_s: float | None, jobs: int) -> int:
+def _many(wanted: Iterable[int], ends_s: float | None, jobs: int, failures: int) -> int:
     seen: Counter[str] = Counter()
     runs = events = deliveries = 0
     virtual_s, began_s, said_s = 0.0, time.monotonic(), time.monotonic()
@@ -79,7 +82,7 @@ def _many(wanted: Iterable[int], ends_s: float | None, jobs: int) -> int:
                     seen += outcome.seen
                     events, deliveries = events + outcome.events, deliveries + outcome.deliveries
                     virtual_s += outcome.virtual_s
-                if (ends_s is None or time.monotonic() < ends_s) and len(failed) < 20:
+                if (ends_s is None or time.monotonic() < ends_s) and len(failed) < failures:
                     waiting |= {pool.submit(attempt, seed) for seed in itertools.islice(seeds, 1)}
             if time.monotonic() - said_s > 10:
                 said_s = time.monotonic()

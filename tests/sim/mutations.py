@@ -327,8 +327,11 @@ def copy_sources(folder: Path) -> None:
             shutil.copy(source, folder / name)
 
 
-def caught_by(mutation: Mutation, seeds: int) -> tuple[str, float]:
-    """Which net catches a bug, and after how many seconds; empty when none does."""
+def caught_by(mutation: Mutation, seeds: int, *, by_all: bool) -> tuple[str, float]:
+    """Which net catches a bug, and after how many seconds; empty when none does.
+
+    The second net is tried when the first does not catch it, or ``by_all``.
+    """
     with tempfile.TemporaryDirectory(prefix="mutation-") as name:
         folder = Path(name)
         copy_sources(folder)
@@ -344,11 +347,13 @@ def caught_by(mutation: Mutation, seeds: int) -> tuple[str, float]:
         }
         began_s = time.monotonic()
         nets = {
-            "simulation": ["-m", "tests.sim", "--fixed", "--jobs", "1", "--count", str(seeds)],
+            "simulation": ["-m", "tests.sim", "--fixed", "--jobs", "1", "--failures", "1", "--count", str(seeds)],
             "pure tests": ["-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", *_present(folder)],
         }
         caught: list[str] = []
         for net, arguments in nets.items():
+            if caught and not by_all:
+                break
             try:
                 done = subprocess.run(
                     [sys.executable, *arguments],
@@ -377,16 +382,19 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.sim.mutations", description=__doc__.partition("\n")[0])
     parser.add_argument("--only", default="", help="run the bugs whose path or description holds this text")
     parser.add_argument(
-        "--seeds", type=int, default=0, help="seeds of the simulation; 0 takes the fixed ones of the tests"
+        "--seeds", type=int, default=0, help="further seeds of the simulation, beside the fixed ones of the tests"
     )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="bugs at once (default: all cores)")
+    parser.add_argument(
+        "--all-nets", action="store_true", help="try the pure tests, too, on what the simulation catches"
+    )
     parser.add_argument("--markdown", action="store_true", help="print a table for docs/proof.md")
     wanted = parser.parse_args(arguments)
     chosen = [one for one in MUTATIONS if wanted.only in one.path or wanted.only in one.what]
     escaped = 0
     with ThreadPoolExecutor(wanted.jobs) as pool:
         for mutation, (net, took_s) in zip(
-            chosen, pool.map(lambda one: caught_by(one, wanted.seeds), chosen), strict=True
+            chosen, pool.map(lambda one: caught_by(one, wanted.seeds, by_all=wanted.all_nets), chosen), strict=True
         ):
             escaped += not net
             if wanted.markdown:
