@@ -1,5 +1,6 @@
 """One clock for all: who is called when, and what is left behind."""
 
+import weakref
 from collections.abc import Callable
 
 from hypothesis import settings
@@ -128,3 +129,15 @@ class TimersMachine(RuleBasedStateMachine):
 
 TimersMachine.TestCase.settings = settings(deadline=None, derandomize=True, max_examples=60, stateful_step_count=30)
 TestTimers = TimersMachine.TestCase
+
+
+def test_who_is_forgotten_is_not_held_until_its_time() -> None:
+    """A connection that has ended held its seventy kilobytes until the ping that it would have got."""
+    timers, (owner,) = watching(3_600.0)
+    owner.due_s = 30.0
+    timers.watch(owner)
+    timers.forget(owner)
+    held = weakref.ref(owner)
+    del owner
+    assert held() is None
+    assert timers.due(4_000.0) == []
