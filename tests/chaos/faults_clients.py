@@ -45,6 +45,27 @@ async def stalls(world: World) -> None:
         frozen.resume()
 
 
+async def upstream(world: World) -> None:
+    """The gateways' connections to NATS: cut, or slow, or standing still with nobody told."""
+    for _ in range(world.random.randint(1, 3)):
+        struck = world.random.sample(world.upstreams, world.random.randint(1, 3))
+        how = world.random.choice(["cut", "slow", "still"])
+        try:
+            for link in struck:
+                world.counts[f"links to NATS made {how}"] += 1
+                if how == "cut":
+                    link.cut()
+                elif how == "slow":
+                    link.delay_s = LATENCY_S
+                else:
+                    link.stall()
+            await asyncio.sleep(world.random.uniform(0.5, 6.0))
+        finally:
+            for link in struck:
+                link.delay_s = 0.0
+                link.resume()
+
+
 async def clock(world: World) -> None:
     """The devices of one process believe that it is an hour later or earlier."""
     for by_s in (3_600.0, -3_600.0, 0.0):

@@ -31,6 +31,7 @@ FAULTS: dict[str, Fault] = {
         faults_clients.cuts,
         faults_clients.latency,
         faults_clients.stalls,
+        faults_clients.upstream,
         faults_clients.clock,
         faults_clients.crash,
         faults_clients.takeover,
@@ -44,7 +45,7 @@ FAULTS: dict[str, Fault] = {
 }
 ON_LINKS = ("cuts", "latency", "stalls")
 """What may go on while any other fault is active."""
-BESIDE = ("gateway_kill", "gateway_stop", "step_down", *ON_LINKS)
+BESIDE = ("gateway_kill", "gateway_stop", "step_down", "upstream", *ON_LINKS)
 """What may go on while one of these is active, that leaves gateways and leaders alone."""
 LEAVES_THEM_ALONE = (
     "server_kill",

@@ -1,4 +1,4 @@
-"""All the real parts of a run: three servers, two gateways, three links before them, the devices, the publisher."""
+"""All the real parts of a run: three servers, two gateways, the links between all, the devices, the publisher."""
 
 import asyncio
 import contextlib
@@ -50,6 +50,9 @@ class World:
         self.oracle = Oracle(time.monotonic())
         self.source = Source(self.servers, self.oracle, SUBJECTS, seed)
         self.links: list[TcpProxy] = []
+        """Between devices and gateways."""
+        self.upstreams: list[TcpProxy] = []
+        """Between gateways and servers, one for each server."""
         self.crews: list[Crew] = []
         self.counts: Counter[str] = Counter()
         """What was done, by name."""
@@ -153,8 +156,13 @@ async def running_world(seed: str, folder: Path) -> AsyncIterator[World]:
         stack.push_async_callback(cluster.stop)
         await cluster.start()
         await provisioned(*cluster.servers, topology=replicated(), within_s=60.0)
-        gateways = await _start_gateways(stack, cluster, folder)
+        upstreams = [
+            await stack.enter_async_context(TcpProxy(server.port, random=Random(f"{seed}/upstream/{server.port}")))
+            for server in cluster.servers
+        ]
+        gateways = await _start_gateways(stack, cluster, folder, [each.url for each in upstreams])
         world = World(seed, folder, cluster, gateways)
+        world.upstreams = upstreams
         if refused:
             world.skipped["full_disk"] = refused
         else:
@@ -173,11 +181,10 @@ async def _end(task: "asyncio.Task[None]") -> None:
 
 
 async def _start_gateways(
-    stack: contextlib.AsyncExitStack, cluster: EmbeddedCluster, folder: Path
+    stack: contextlib.AsyncExitStack, cluster: EmbeddedCluster, folder: Path, urls: list[str]
 ) -> list[GatewayProcess]:
     """One with a small recent window, so that durables are read, and one with the default; the same keys."""
     first = cluster.servers[0]
-    urls = [server.url for server in cluster.servers]
     one, two = folder / "one", folder / "two"
     drain = {"spread_ms": 500, "timeout_s": 5}
     keys = {"certificate": str(one / "server.pem"), "key": str(one / "server.pem")}
