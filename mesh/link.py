@@ -34,6 +34,9 @@ from security.secret import Secret
 
 log = logging.getLogger(__name__)
 
+ENDED = (NatsError, OSError, RuntimeError)
+"""What a connection that has ended raises; the last is uvloop's for a transport that is closed."""
+
 TapCallback = Callable[[bytes, bytes, bytes, bytes], None]
 """What a tap calls: subject, reply, payload and header block (both may be empty), as they came."""
 
@@ -195,7 +198,7 @@ class Link:
             raise UpstreamUnavailable("no connection to NATS")
         try:
             await client.publish(subject, payload, reply=reply, headers=headers)
-        except (NatsError, OSError) as error:
+        except ENDED as error:
             raise UpstreamUnavailable(f"publish: {type(error).__name__}") from error
 
     async def request(
@@ -239,7 +242,7 @@ class Link:
         self._taps.pop(subject, None)
         subscription = self._subscriptions.pop(subject, None)
         if subscription is not None:
-            with contextlib.suppress(NatsError, OSError):
+            with contextlib.suppress(*ENDED):
                 await subscription.unsubscribe()
 
     def _answered(self, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
@@ -251,7 +254,7 @@ class Link:
     async def _subscribe(self, client: _Client, subject: str) -> None:
         try:
             self._subscriptions[subject] = await client.subscribe(subject)
-        except (NatsError, OSError) as error:
+        except ENDED as error:
             raise UpstreamUnavailable(f"subscribe: {type(error).__name__}") from error
 
     async def _subscribe_missing(self, client: _Client) -> None:
@@ -325,7 +328,7 @@ class Link:
             except TimeoutError:
                 self.last_error = "no PONG"
                 return
-            except (NatsError, OSError) as error:
+            except ENDED as error:
                 if not self._lost.is_set():
                     self.last_error = type(error).__name__
                 return

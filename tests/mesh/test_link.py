@@ -240,6 +240,22 @@ async def publish_all(link: Link, subject: str, payload: bytes, count: int) -> N
         await link.publish(subject, payload)
 
 
+async def test_a_transport_that_is_closed_under_a_ping_or_a_publish_is_a_connection_lost(
+    nats_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def closed(*_: object, **__: object) -> None:
+        raise RuntimeError("unable to perform operation; the handler is closed")  # as uvloop says it
+
+    async with Link(gateway_settings(nats_server)) as link:
+        assert link._client is not None
+        monkeypatch.setattr(link._client, "publish", closed)
+        with pytest.raises(UpstreamUnavailable):
+            await link.publish("tidewire.gateway.x", b"")
+        monkeypatch.setattr(link._client, "_send_ping", closed)
+        await until(lambda: link.connects == 2)
+        await link.publish("tidewire.gateway.x", b"")
+
+
 async def test_a_connection_that_ends_while_a_ping_is_under_way_is_made_again_at_once(
     nats_server: EmbeddedServer,
 ) -> None:
