@@ -26,7 +26,7 @@ FRAMES = int(os.environ.get("HOSTILE_FRAMES", "12000"))
 BURST = 300
 STRANGERS_EVERY = 4
 """Of so many connections one is never welcomed."""
-GROWTH_MOST_MB = 24
+GROWTH_MOST_MB = 12
 WARM = 0.3
 """The part of the frames after which the process has the size that it must keep."""
 
