@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from replay.record import Record
 from security.subjects import matches
 
 
@@ -162,9 +163,17 @@ class Oracle:
         for event in self.covered(ledger, life, gap):
             ledger.pending.pop(event.number, None)
 
-    def record(self, ledger: Ledger, stream: str, through: int) -> None:
-        """What the cursor bucket holds of a session: nothing due was passed over."""
-        if self.life_of(stream) == self.life and (passed := self.missing(ledger, self.life, through, ledger.told)):
+    def record(self, ledger: Ledger, record: Record) -> None:
+        """What the cursor bucket holds of a session: nothing due was passed over, but what it will tell to be lost."""
+        if self.life_of(record.stream) != self.life:
+            return
+        untold = record.untold
+        passed = [
+            event
+            for event in self.missing(ledger, self.life, record.through, ledger.told)
+            if untold is None or not untold.after < event.seq < untold.before
+        ]
+        if passed:
             first = min(passed, key=lambda event: event.seq)
             raise Violation(f"the record of {ledger.name} passes {first.seq}, which is not processed")
 

@@ -330,7 +330,7 @@ class World:
             record = decode_record(message.payload) if message.payload else None
             if record is not None:
                 ledger = self.oracle.ledger(record.owner.subject)
-                self.oracle.record(ledger, record.stream, record.through)
+                self.oracle.record(ledger, record)
         for gateway in self.gateways:
             house = gateway.house
             if house is None or house.open_exchange is None:
