@@ -1,4 +1,4 @@
-"""kill -9 of gateways, nats-server and clients at random moments: nothing is lost. ``make chaos`` goes on for longer."""
+"""kill -9 of gateways, nats-server and clients at random moments: nothing is lost. ``make chaos`` goes on longer."""
 
 import asyncio
 import json
