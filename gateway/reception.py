@@ -19,7 +19,7 @@ from gateway.claiming import Claiming
 from gateway.connection import Connection
 from gateway.house import House
 from gateway.rates import TokenBucket
-from gateway.session import Session, SessionSettings
+from gateway.session import Phase, Session, SessionSettings
 from replay.record import Owner, session_key
 from security.errors import LimitReached, UpstreamUnavailable
 from security.permissions import Permissions
@@ -27,6 +27,8 @@ from security.tokens import Claims, Refused
 
 log = logging.getLogger(__name__)
 
+LARGE_BYTES = 4_096
+"""So many bytes of a message cost as much to read as a frame, and are counted as one."""
 SESSION_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -278,13 +280,19 @@ class Reception:
         async for message in socket:
             if message.type is WSMsgType.ERROR:
                 return
+            if connection.session.phase is Phase.ENDED:
+                continue  # it was closed: what follows is not looked at, so that it cannot change why
             data = self._data(message.type, message.data, encoding)
+            now_s = house.now_s()
+            more = len(data) // LARGE_BYTES if data is not None else 0
+            if not (rate.take(more, now_s) and user_rate.take(more, now_s)):
+                connection.close(close_codes.RATE_LIMITED, 1_000)
+                continue
             decoded = frames.decode(data, encoding, limits.json_depth) if data is not None else frames.BadFrame("kind")
             if isinstance(decoded, frames.BadFrame):
                 house.counters.bad_frames[decoded.reason] += 1
                 connection.close(close_codes.BAD_FRAME)
                 continue
-            now_s = house.now_s()
             if not (rate.take(len(decoded), now_s) and user_rate.take(len(decoded), now_s)):
                 connection.close(close_codes.RATE_LIMITED, 1_000)
                 continue

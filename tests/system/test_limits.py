@@ -70,10 +70,28 @@ async def test_frames_beyond_the_burst_are_too_many(nats_server: EmbeddedServer,
             assert client.frames[-1] == RATE_LIMITED
 
 
+async def test_each_4096_bytes_of_a_message_count_as_a_frame(
+    nats_server: EmbeddedServer, tmp_path: Path
+) -> None:  # P7.1
+    filled = {"type": "pong", "x": ""}
+    filled["x"] = "y" * (4 * 4_096 - len(msgspec.json.encode(filled)))
+    async with limited(nats_server, tmp_path, frames_per_s=1, frames_burst=5) as gateway:
+        async with gateway.client("l0", ["orders.l0.>"]) as client:
+            await client.until("live")
+            await client.send(filled)  # itself, and four
+            await client.send({"type": "ping"})
+            assert await client.closed() == 4429
+        async with gateway.client("l0", ["orders.l0.>"]) as client:
+            await client.until("live")
+            await client.send(filled | {"x": filled["x"][1:]})  # a byte less: itself, and three
+            await client.send({"type": "ping"})
+            await client.until("pong")
+
+
 async def test_a_principals_frames_count_together_over_its_connections(
     nats_server: EmbeddedServer, tmp_path: Path
 ) -> None:
-    async with limited(nats_server, tmp_path, user_frames_per_s=250) as gateway:
+    async with limited(nats_server, tmp_path, user_frames_per_s=251) as gateway:
         async with (
             gateway.client("l2", ["orders.l2.>"]) as one,
             gateway.client("l2", ["orders.l2.>"]) as two,
@@ -81,7 +99,7 @@ async def test_a_principals_frames_count_together_over_its_connections(
         ):
             for client in (one, two, other):
                 await client.until("live")
-            await one.send(*[{"type": "dance"}] * 250)
+            await one.send(*[{"type": "dance"}] * 250)  # more than 4,096 bytes: one more
             await two.send(*[PONG] * 250)
             await other.send(*[{"type": "dance"}] * 250)
             assert await two.closed() == 4429
