@@ -109,6 +109,7 @@ class Exchange:
         while True:
             await asyncio.sleep(TICK_S)
             now_s, unix_s = self._loop.time(), time.time()
+            self.recent.expire(unix_s)
             for connection in self.timers.due(now_s):
                 connection.guarded(partial(connection.tick, now_s, unix_s))
             if now_s - refreshed_s >= REFRESH_S:

@@ -92,7 +92,12 @@ class _Reading:
         """Open the exchange; returns the first sequence to read."""
         config = self._house.config
         first = _first_to_read(info, config)
-        recent = RecentWindow(first - 1, bytes_most=config.recent.recent_bytes, events_most=config.recent.recent_events)
+        recent = RecentWindow(
+            first - 1,
+            bytes_most=config.recent.recent_bytes,
+            events_most=config.recent.recent_events,
+            max_age_s=config.stream.max_age_s,
+        )
         self._exchange = self._house.open_exchange = Exchange(recent, self.feed.identity, self._guard, self._leaked)
         self._tasks = [
             asyncio.create_task(self._exchange.run(), name="clock"),

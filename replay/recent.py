@@ -1,12 +1,13 @@
 """Pure: the recent window: the newest stretch of the stream, in memory, without holes that are not named.
 
-Bounded in bytes and in events; the oldest goes first. Indexed by subject, so that catching a session up costs what it
-missed and not what everybody else received. ``floor`` is its lower edge: everything above ``floor`` and up to
+Bounded in bytes, in events and in age; the oldest goes first. Indexed by subject, so that catching a session up costs
+what it missed and not what everybody else received. ``floor`` is its lower edge: everything above ``floor`` and up to
 ``head`` is here, as an event or inside a named hole.
 """
 
 from bisect import bisect_right
 from collections.abc import Iterator
+from math import inf
 from operator import attrgetter
 
 import msgspec
@@ -23,6 +24,8 @@ LANES_MOST = 64
 """Up to so many subjects are merged by the index; above, the window is scanned."""
 SCAN_MOST = 4_000
 """Most events looked at in one scanning read, so that one session's catch-up never holds the loop for long."""
+EXPIRED_MOST = 2_000
+"""Most events let go of at once because of their age."""
 
 _seq = attrgetter("seq")
 _GONE = StoredEvent(0, "", 0, b"")
@@ -48,6 +51,10 @@ class _Lane:
 
     def __len__(self) -> int:
         return len(self.events) - self.start
+
+    @property
+    def oldest(self) -> StoredEvent:
+        return self.events[self.start]
 
     def pop_oldest(self) -> StoredEvent:
         event = self.events[self.start]
@@ -77,7 +84,7 @@ class _Node:
 class RecentWindow:
     """The newest stretch of the stream. Begins empty at ``floor``."""
 
-    def __init__(self, floor: int, *, bytes_most: int, events_most: int) -> None:
+    def __init__(self, floor: int, *, bytes_most: int, events_most: int, max_age_s: float = inf) -> None:
         self.floor = floor
         """Everything above it is here."""
         self.head = floor
@@ -86,6 +93,7 @@ class RecentWindow:
         """Accounted memory."""
         self._bytes_most = bytes_most
         self._events_most = events_most
+        self._max_age_s = max_age_s
         self._all = _Lane()
         self._root = _Node()
         self._holes: list[Hole] = []
@@ -105,6 +113,18 @@ class RecentWindow:
         self._lane_of(event.subject).events.append(event)
         self.bytes += event.size_bytes * BYTES_FACTOR + EVENT_OVERHEAD_BYTES
         while self.bytes > self._bytes_most or len(self._all) > self._events_most:
+            self._evict()
+
+    def expire(self, unix_s: float) -> None:
+        """Let go of what is older than the stream keeps: what has expired there must not live on here.
+
+        At most ``EXPIRED_MOST`` events, the rest at the next call. A wrong clock does no harm: what is not here is
+        read from the stream.
+        """
+        before_ns = (unix_s - self._max_age_s) * 1e9
+        for _ in range(EXPIRED_MOST):
+            if not len(self._all) or self._all.oldest.time_ns >= before_ns:
+                return
             self._evict()
 
     def skip(self, hole: Hole) -> None:

@@ -10,7 +10,7 @@ from mesh.contiguity import Hole
 from mesh.event import StoredEvent
 from replay import recent
 from replay.interest import Interest
-from replay.recent import BYTES_FACTOR, EVENT_OVERHEAD_BYTES, LANES_MOST, SCAN_MOST, RecentWindow
+from replay.recent import BYTES_FACTOR, EVENT_OVERHEAD_BYTES, EXPIRED_MOST, LANES_MOST, SCAN_MOST, RecentWindow
 from tests.examples import examples
 from tests.security.nats_rules import is_match
 
@@ -19,8 +19,12 @@ PATTERNS = [*SUBJECTS[:5], "*", ">", "a.*", "a.>", "*.b", "*.*.c", "a.*.>", "*.*
 ROOMY = 10_000_000
 
 
+MAX_AGE_S = 100.0
+
+
 def event(seq: int, subject: str = "a.b", size: int = 0) -> StoredEvent:
-    return StoredEvent(seq, subject, 0, b"x" * size)
+    """An event that was stored at second ``seq``."""
+    return StoredEvent(seq, subject, seq * 10**9, b"x" * size)
 
 
 def cost(stored: StoredEvent) -> int:
@@ -71,7 +75,7 @@ class WindowMachine(RuleBasedStateMachine):
         self.patch.setattr(recent, "SCAN_MOST", scan_most)
         self.floor = self.head = floor
         self.bytes_most, self.events_most = bytes_most, events_most
-        self.window = RecentWindow(floor, bytes_most=bytes_most, events_most=events_most)
+        self.window = RecentWindow(floor, bytes_most=bytes_most, events_most=events_most, max_age_s=MAX_AGE_S)
         self.events: list[StoredEvent] = []
         self.skipped: list[Hole] = []
         for what in before:
@@ -95,6 +99,14 @@ class WindowMachine(RuleBasedStateMachine):
         self.head += length
         self.skipped.append(hole)
         self.window.skip(hole)
+
+    @rule(data=st.data())
+    def expire(self, data: st.DataObject) -> None:
+        oldest = data.draw(st.integers(self.floor, self.head + 1), label="the oldest that is kept")
+        while self.events and self.events[0].seq < oldest:
+            self.floor = self.events.pop(0).seq
+        self.skipped = [hole for hole in self.skipped if hole.before - 1 > self.floor]
+        self.window.expire(oldest + MAX_AGE_S)
 
     # --- any read ---
 
@@ -247,6 +259,26 @@ def test_a_window_fills_to_its_last_byte_and_not_one_more() -> None:
     assert (window.bytes, window.floor) == (exact, 0)
     window.append(event(4, "a.b", 10))
     assert (window.bytes, window.floor) == (exact, 1)
+
+
+def test_events_expire_a_bounded_number_at_once() -> None:
+    """P4.12."""
+    window = RecentWindow(0, bytes_most=ROOMY, events_most=10_000, max_age_s=MAX_AGE_S)
+    for seq in range(1, EXPIRED_MOST + 11):
+        window.append(event(seq))
+    window.expire(MAX_AGE_S + EXPIRED_MOST + 6)
+    assert (window.floor, len(window)) == (EXPIRED_MOST, 10)
+    window.expire(MAX_AGE_S + EXPIRED_MOST + 6)
+    assert (window.floor, len(window)) == (EXPIRED_MOST + 5, 5), "of a hundred seconds ago is not too old"
+    window.expire(1e10)
+    assert (window.floor, window.head, window.bytes) == (EXPIRED_MOST + 10, EXPIRED_MOST + 10, 0)
+
+
+def test_without_a_limit_of_age_nothing_expires() -> None:
+    window = RecentWindow(0, bytes_most=ROOMY, events_most=10)
+    window.append(event(1))
+    window.expire(1e10)
+    assert len(window) == 1
 
 
 class Watched(StoredEvent):
