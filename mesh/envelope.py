@@ -20,6 +20,9 @@ from security.policy import Policy, rules_of
 PAYLOAD_BYTES = 1_048_576
 """Bytes of an event, headers and payload, as nats-server's ``max_payload`` counts them."""
 
+FRAME_BYTES = len(b"NATS/1.0\r\n\r\n")
+"""Bytes of a header block without headers (NATS ADR-4); a header takes four more than its name and value."""
+
 RANDOM_BYTES = 16
 """Randomness in a message id that is made here: 128 bits."""
 
@@ -127,7 +130,7 @@ class Envelopes:
             raise CannotPublish(f"{subject}: a message id is 1 to 256 printable ASCII characters without spaces")
         carried = _carried(subject, ident, headers)
         payload = self._payload(subject, event, ident, unix_s, seal)
-        size_bytes = len(payload) + 14 + sum(len(name) + len(value) + 4 for name, value in carried.items())
+        size_bytes = len(payload) + FRAME_BYTES + sum(len(name) + len(value) + 4 for name, value in carried.items())
         if size_bytes > self._payload_bytes:
             raise LimitReached(f"{subject}: {size_bytes} bytes are more than payload_bytes ({self._payload_bytes})")
         return Message(subject, carried, payload, ident, size_bytes)
