@@ -8,6 +8,7 @@ session whose client acknowledges a hundred times a second costs two writes a se
 
 import asyncio
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -40,6 +41,8 @@ class Cursor:
         self.revision = revision
         self.claimed_revision = revision
         """Of the write by which the session was claimed; a claim with a greater one is newer."""
+        self.claimed_s = int(time.time())
+        """When that was: an older record can only come from a bucket that fell back."""
         self.current = current
         """Makes the record of now."""
         self.lost = lost
@@ -47,6 +50,19 @@ class Cursor:
         self.is_lost = False
         self.saved_through = 0
         self.writing = asyncio.Lock()
+
+
+def _is_anothers(cursor: Cursor, stored: Record | None, newest: int) -> bool:
+    """Whether the entry that stands in a cursor's way is another connection's, or says that the session was ended.
+
+    It is not when there is none (expired, purged), and not when an older copy of the bucket was put back: then it has
+    both a lower revision and an earlier time than our claim. Whoever took the session since has written later.
+    """
+    if stored is None:
+        return newest != 0
+    if stored.claim == cursor.claim:
+        return False
+    return newest > cursor.claimed_revision or stored.saved_s >= cursor.claimed_s
 
 
 class Cursors:
@@ -117,8 +133,7 @@ class Cursors:
                 # our own write whose answer was lost looks the same: the claim tells them apart
                 entry, newest = await self._bucket.get_from_leader(cursor.key)
                 stored = decode_record(entry.value) if entry is not None else None
-                is_gone = entry is None and newest == 0  # expired, purged: nobody else has it
-                if not is_gone and (stored is None or stored.claim != cursor.claim):
+                if _is_anothers(cursor, stored, newest):
                     self._lose(cursor, ended=entry is None)
                     return False
                 revision = await self._bucket.put(cursor.key, value, revision=newest)

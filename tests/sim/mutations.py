@@ -210,8 +210,8 @@ MUTATIONS = (
     ),
     Mutation(
         CURSORS,
-        "stored is None or stored.claim != cursor.claim",
-        "False",
+        "return newest > cursor.claimed_revision or stored.saved_s >= cursor.claimed_s",
+        "return False",
         "a session that was taken over is written on",
     ),
     Mutation(CURSORS, "                self._wake.set()\n", "", "a cursor that could not be stored is not tried again"),
