@@ -116,7 +116,7 @@ class Crew:
         await process.wait()
         for device in self.plan.devices:
             if self._traces.states.get(device.name, "away") != "away":
-                self._traces.take(trace.Away(device.name, time.monotonic(), "its process ended"))
+                self._traces.take(trace.Away(device.name, time.monotonic(), trace.DIED))
 
 
 def plan_devices(

@@ -167,7 +167,7 @@ class Device:
             random=self._random,
         )
         client.name = plan.name
-        why = "left"
+        why = trace.LEFT
         async with client:
             reading = asyncio.create_task(self._read(client))
             leaving = asyncio.create_task(self._until_leaving())

@@ -14,6 +14,7 @@ import msgspec
 
 from tests.chaos import trace
 from tests.chaos.oracle import Era, Oracle, Stored
+from tests.chaos.trace import DIED, LEFT
 
 TELLING_S = 60.0
 """Seconds after the end of an era in which a gateway may still tell what was taken out in it."""
@@ -90,7 +91,7 @@ def _is_replaced(last: Era, told: Iterable[trace.ToldGap]) -> bool:
     return any(gap.reason == "stream_replaced" and gap.at_s >= last.ended_s for gap in told)
 
 
-def _once_in_effect(  # noqa: C901  # one case for each kind of line
+def _once_in_effect(  # noqa: C901, PLR0912  # one case for each kind of line
     lines: Sequence[trace.Line], verdict: Verdict, oracle: Oracle, patterns: Sequence[str]
 ) -> None:
     """Per device: rising, none twice, until the stream is another one or a crash lost what was not stored."""
@@ -123,6 +124,8 @@ def _once_in_effect(  # noqa: C901  # one case for each kind of line
                 newest = line.seq
                 seen.add(line.number)
                 ever.add(line.number)
+            case trace.Away() if line.why not in (LEFT, DIED) and "." not in line.name:
+                verdict.wrong.append(f"{line.at_s:.3f}: it ended: {line.why}")
             case trace.Wrong():
                 verdict.wrong.append(f"{line.at_s:.3f}: on one connection {line.what}")
             case _:

@@ -102,6 +102,11 @@ def test_what_no_publisher_sent_and_what_the_wire_repeated_is_seen() -> None:
     assert judge(NAME, [[*BEGIN, done(1, 1.1), Wrong(NAME, 1.2, 1, "1 after 1")]], [MINE], oracle).wrong
 
 
+def test_a_lone_device_that_is_ended_for_good_is_seen() -> None:
+    lines: list[Line] = [*BEGIN, done(1, 1.1), Away(NAME, 2.0, "TakenOver: the same session was opened elsewhere")]
+    assert judge(NAME, [lines], [MINE], stored(1)).wrong
+
+
 def test_two_devices_of_a_session_have_it_together() -> None:
     other: list[Line] = [Begin(NAME, 2.0, "", 0), Welcomed(NAME, 2.1, 1, "S:1", "resumed", 1), done(2, 2.2)]
     verdict = judge(NAME, [[*BEGIN, done(1, 1.1)], other], [MINE], stored(1, 2))

@@ -4,6 +4,10 @@ from typing import Any
 
 import msgspec
 
+LEFT = "left"
+DIED = "its process ended"
+"""Why a device goes away that is well."""
+
 
 class Begin(msgspec.Struct, frozen=True, array_like=True, tag="begin", tag_field="kind"):
     """A client was made, with what its file had stored."""
