@@ -1,5 +1,6 @@
 """Where positions are kept."""
 
+import json
 import os
 from pathlib import Path
 
@@ -43,3 +44,15 @@ async def test_a_file_that_cannot_be_read_or_written_says_what_to_do(tmp_path: P
             await FileState(path).load(HERE)
     with pytest.raises(StateUnavailable, match="check folder"):
         await FileState(tmp_path / "absent" / "s.json").save(HERE, None)
+
+
+@pytest.mark.parametrize(
+    "half", [{"stream": "EVENTS:1"}, {"seq": 7}, {"stream": "", "seq": 7}, {"stream": "E", "seq": -1}]
+)
+async def test_half_a_position_is_none_and_is_said(half: dict[str, object], tmp_path: Path) -> None:
+    path = tmp_path / "s.json"
+    await FileState(path).save(HERE, Position("EVENTS:1", 7))
+    record = json.loads(path.read_bytes())
+    path.write_text(json.dumps(record | {"position": half}))
+    with pytest.raises(StateUnavailable, match="delete the file"):
+        await FileState(path).load(HERE)

@@ -1,13 +1,15 @@
 """Pure: how far a session has come. Stream identity and sequence are one value, never parted."""
 
+from typing import Annotated
+
 import msgspec
 
 
 class Position(msgspec.Struct, frozen=True):
     """Everything up to ``seq`` of the stream ``stream`` is processed. Sequences compare within one stream only."""
 
-    stream: str
-    seq: int
+    stream: Annotated[str, msgspec.Meta(min_length=1)]
+    seq: Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Scope(msgspec.Struct, frozen=True):
