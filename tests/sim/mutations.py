@@ -384,6 +384,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--seeds", type=int, default=0, help="further seeds of the simulation, beside the fixed ones of the tests"
     )
+    parser.add_argument("--after", default="", help="begin behind the bug whose description holds this text")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="bugs at once (default: all cores)")
     parser.add_argument(
         "--all-nets", action="store_true", help="try the pure tests, too, on what the simulation catches"
@@ -391,6 +392,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--markdown", action="store_true", help="print a table for docs/proof.md")
     wanted = parser.parse_args(arguments)
     chosen = [one for one in MUTATIONS if wanted.only in one.path or wanted.only in one.what]
+    if wanted.after:
+        first = next(place for place, one in enumerate(chosen) if wanted.after in one.what)
+        chosen = chosen[first + 1 :]
     escaped = 0
     with ThreadPoolExecutor(wanted.jobs) as pool:
         for mutation, (net, took_s) in zip(
