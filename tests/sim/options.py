@@ -77,6 +77,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Of events; 0: for ever."""
     chaos_s: float
     """How long faults happen."""
+    write_high_bytes: int
+    """Unsent bytes at which a gateway takes a socket for one that takes no more."""
     faults: dict[str, float]
     """Mean time between two faults of a kind."""
 
@@ -111,6 +113,7 @@ def choose(seed: int) -> Options:
         publish_every_s=random.choice([0.05, 0.2, 0.6]),
         max_age_s=random.choice([0, 0, 0, 10, 40]),
         chaos_s=chaos_s,
+        write_high_bytes=random.choice([400, 262_144]),
         faults=faults,
     )
 

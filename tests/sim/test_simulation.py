@@ -32,6 +32,7 @@ FLOORS = {
     "published while a durable is read": 20,
     "taken over during a replay": 5,
     "waits for the feed": 1,
+    "socket takes no more": 5,
     "cursor write refused": 5,
     "feed made again": 20,
 }

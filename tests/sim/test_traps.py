@@ -44,6 +44,7 @@ CALM = Options(
     publish_every_s=0.1,
     max_age_s=0,
     chaos_s=15.0,
+    write_high_bytes=262_144,
     faults={},
 )
 """A world in which nothing goes wrong."""

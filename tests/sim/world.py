@@ -17,6 +17,7 @@ import msgspec
 from tidewire_client import WindowSize
 from tidewire_client import connection as client_connection
 
+from gateway import connection as gateway_connection
 from gateway.attached import Attached
 from gateway.house import House
 from gateway.session import Phase
@@ -168,7 +169,8 @@ class World:
             elif lacking := self.oracle.lacks(device.ledger):
                 first = min(lacking, key=lambda event: event.number)
                 late.append(f"{name} lacks {len(lacking)}, first n={first.number} seq={first.seq}")
-        for owner, count in Counter(connection.owner.subject for connection in self._attached()).items():
+        ends = [self.devices[name].settings.subject for wire, name in self.wires.items() if not wire.socket.closed]
+        for owner, count in Counter(ends).items():
             if count > 1:
                 late.append(f"the session of {owner} has {count} connections")
         return late
@@ -364,6 +366,8 @@ class World:
             self.seen["reads a durable"] += 1
             if session.phase is Phase.LAGGING:
                 self.seen["lags behind the recent window"] += 1
+        if session.is_blocked:
+            self.seen["socket takes no more"] += 1
         if session.waits_for_feed:
             self.seen["waits for the feed"] += 1
         if session.phase is Phase.LIVE and self._has_read.pop(connection, False):
@@ -408,7 +412,11 @@ async def _run(seed: int, options: Options, say: Callable[[str], None] | None) -
     root = logging.getLogger()
     root.addHandler(errors)
     try:
-        with mock.patch.object(client_connection, "_Direct", world.connect):
+        with (
+            mock.patch.object(client_connection, "_Direct", world.connect),
+            mock.patch.object(gateway_connection, "WRITE_HIGH_BYTES", options.write_high_bytes),
+            mock.patch.object(gateway_connection, "WRITE_LOW_BYTES", options.write_high_bytes // 4),
+        ):
             return await world.run()
     finally:
         root.removeHandler(errors)
