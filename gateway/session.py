@@ -413,8 +413,8 @@ class Session:
         self._say(frames.Live(self.position))
 
     def _ack(self, seq: int) -> list[Effect]:
-        told = self.told if self.untold is None else max(self.told, self.untold.before - 1)
-        if seq > told:
+        gap_end = 0 if self.untold is None else self.untold.before - 1
+        if seq > max(self.told, gap_end, self.acked):
             return self.close(close_codes.BAD_FRAME)  # it acknowledges what it was never told of
         has_read_gap = self.untold is not None and seq >= self.untold.before - 1
         if has_read_gap:

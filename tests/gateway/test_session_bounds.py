@@ -32,6 +32,29 @@ def test_behind_a_gap_told_while_replaying_nothing_may_be_acknowledged() -> None
     assert driven.told()[-1] == "goodbye 4400"
 
 
+def test_an_ack_that_is_repeated_is_harmless_also_at_the_end_of_a_gap() -> None:
+    """P2.17: at or below the cursor."""
+    driven = DrivenSession(floor=1_000)
+    driven.session.start()
+    driven.session.read(Read([event(5)], 5, [Hole(5, 11, "deleted")]), driven.now_s)
+    driven.ack(10)
+    for seq in (10, 9, 0):
+        assert driven.ack(seq) == []
+    assert (driven.phase(), driven.session.acked) == (Phase.REPLAYING, 10)
+
+
+def test_a_gap_has_been_read_when_its_end_is_acknowledged_and_not_before() -> None:
+    driven = live_session()
+    driven.publish("a.b")
+    hole = driven.lose(3)
+    assert driven.told() == ["event 1", "gap 1-5"]
+    for seq in (1, 3):
+        assert driven.ack(seq) == [Save()]
+        assert driven.session.untold == hole
+    driven.ack(4)
+    assert driven.session.untold is None
+
+
 @pytest.mark.parametrize("kind", [frames.Subscribe, frames.Unsubscribe])
 @pytest.mark.parametrize("subject", ["no.{}", "a.{}.*", "a..{}"])  # not permitted, permitted, not valid
 def test_a_list_longer_than_all_subscriptions_is_refused_unread(
