@@ -227,6 +227,16 @@ def test_a_read_takes_the_oldest_and_is_complete_as_far_as_it_says(subjects: int
         assert (found.reached, found.holes) == (109, [Hole(100, 110, "deleted")])
 
 
+@pytest.mark.parametrize("since", [{"a.b": 0, "a.>": 3}, {"a.>": 3, "a.b": 0}])
+def test_of_two_patterns_that_match_the_earlier_decides(since: dict[str, int]) -> None:
+    """P4.8: whichever was added first."""
+    window = RecentWindow(0, bytes_most=10**9, events_most=10)
+    for seq in range(1, 6):
+        window.append(event(seq))
+    assert [found.seq for found in window.read(0, Interest(since), 10).events] == [1, 2, 3, 4, 5]
+    assert window.pending(0, Interest(since))[0] == 5
+
+
 def test_what_does_not_follow_is_a_bug() -> None:
     window = RecentWindow(10, bytes_most=ROOMY, events_most=10)
     for seq in (10, 12):
