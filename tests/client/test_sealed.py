@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from joserfc import jwe
 from joserfc.jwk import OctKey
@@ -21,6 +21,7 @@ from tidewire_client.sealed import open_sealed
 
 from tests.client import sealed_vectors as made
 from tests.client.opening import open_vector
+from tests.examples import examples
 
 DOCUMENT = json.loads(made.PATH.read_text())
 VECTORS: list[dict[str, Any]] = DOCUMENT["vectors"]
@@ -105,7 +106,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@examples(200)
 @given(data=JSON, sealed=JSON | st.dictionaries(st.sampled_from(["contact", "health"]), JSON))
 def test_any_json_opens_or_stays_shut_and_nothing_raises(data: Any, sealed: Any) -> None:
     if isinstance(data, dict):
@@ -115,7 +116,7 @@ def test_any_json_opens_or_stays_shut_and_nothing_raises(data: Any, sealed: Any)
     assert not isinstance(opened.data, dict) or "$sealed" not in opened.data
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@examples(200)
 @given(place=st.integers(0, len(made.GOOD_CONTACT) - 1), letter=st.characters(max_codepoint=300))
 def test_one_changed_letter_opens_nothing(place: int, letter: str) -> None:
     """P5.4."""
@@ -125,7 +126,7 @@ def test_one_changed_letter_opens_nothing(place: int, letter: str) -> None:
     assert ("contact" in opened.opened) == (text == made.GOOD_CONTACT)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@examples(200)
 @given(plaintext=st.binary(min_size=1, max_size=64) | JSON.map(made.compact_json))
 def test_any_plaintext_under_a_good_key_opens_or_stays_shut_and_nothing_raises(plaintext: bytes) -> None:
     text = made.jwe(made.header("contact"), plaintext, made.jwk("contact"))

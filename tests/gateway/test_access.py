@@ -1,11 +1,12 @@
 """Which of the wanted patterns are given, and that the answer leaves none out."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.access import grant
 from security.permissions import Permissions
 from security.subjects import is_pattern
+from tests.examples import examples
 
 PERMISSIONS = Permissions(read=("orders.>", "news.*"), deny=("orders.secret.>",))
 
@@ -34,7 +35,7 @@ def test_permission_to_publish_or_ask_is_none_to_read() -> None:
     assert (granted.allowed, granted.denied) == ([], ["a.b"])
 
 
-@settings(deadline=None, derandomize=True, max_examples=200)
+@examples(200)
 @given(st.lists(st.text(st.sampled_from("ab.*> \0é$"), max_size=6)))
 def test_every_wanted_pattern_is_in_one_list(wanted: list[str]) -> None:
     permissions = Permissions(read=("a.>", "b"))

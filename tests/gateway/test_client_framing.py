@@ -8,10 +8,11 @@ import pytest
 from aiohttp._websocket.reader import WebSocketDataQueue
 from aiohttp.http import WebSocketError
 from aiohttp.http_websocket import WebSocketReader
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.client_framing import StrictReader
+from tests.examples import examples
 from tests.system.raw_socket import BINARY, CLOSE, PING, PONG, TEXT, frame
 
 MESSAGE_MOST = 70_000
@@ -72,7 +73,7 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
 
 
 PLACES = st.lists(st.integers(0, 2**20), max_size=12)
-FEW = settings(deadline=None, derandomize=True, max_examples=150)
+FEW = examples(150)
 
 
 @FEW

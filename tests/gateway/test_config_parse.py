@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import inspect
 
@@ -15,6 +15,7 @@ import gateway.config
 from gateway.config import Config
 from gateway.config_parse import parse
 from security.errors import ConfigurationError
+from tests.examples import examples
 
 GOOD: dict[str, Any] = {
     "profile": "development",
@@ -167,7 +168,7 @@ DOCUMENTS = st.dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@examples(150)
 @given(DOCUMENTS)
 def test_any_document_gives_a_configuration_or_problems_by_path(document: dict[str, Any]) -> None:
     try:

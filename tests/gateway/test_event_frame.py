@@ -7,12 +7,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.event_frame import DATA_DEPTH, event_frame, read_payload, timestamp
 from gateway.frames import JSON, MSGPACK, SUBPROTOCOLS
 from mesh.event import StoredEvent, read_delivery
+from tests.examples import examples
 
 EITHER = pytest.mark.parametrize("encoding", SUBPROTOCOLS)
 NOT_JSON = [
@@ -200,7 +201,7 @@ PAYLOADS = st.binary(max_size=40) | st.recursive(
 LINES = st.sampled_from([b"A: 1", b"A: 2", b"Nats-Msg-Id: id", b"Nats-X: y", b"\xff: \xff", b": v", b"broken", b"B:"])
 
 
-@settings(deadline=None, derandomize=True, max_examples=250)
+@examples(250)
 @given(PAYLOADS, st.lists(LINES, max_size=4), st.text(max_size=10), st.integers(1, 2**63 - 1))
 def test_the_replayed_frame_equals_one_encoded_afresh(
     payload: bytes, lines: list[bytes], subject: str, seq: int
@@ -218,7 +219,7 @@ def test_the_replayed_frame_equals_one_encoded_afresh(
     assert event_frame(event, JSON, replay=True).startswith(start + b',"data')
 
 
-@settings(deadline=None, derandomize=True, max_examples=250)
+@examples(250)
 @given(PAYLOADS)
 def test_a_client_ends_with_what_was_published_in_both_encodings(payload: bytes) -> None:
     event = stored(payload)

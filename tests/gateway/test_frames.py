@@ -5,11 +5,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import frames
 from gateway.frames import BATCH_MOST, JSON, MSGPACK, SUBPROTOCOLS, BadFrame, decode, encode, join
+from tests.examples import examples
 
 EITHER = pytest.mark.parametrize("encoding", SUBPROTOCOLS)
 CONNECT = {"type": "connect", "token": "t", "session": "s"}
@@ -290,14 +291,14 @@ def outcome_of(message: bytes, encoding: str) -> None:
 
 
 @EITHER
-@settings(deadline=None, derandomize=True, max_examples=250)
+@examples(250)
 @given(message=st.binary(max_size=80) | st.text(st.sampled_from('[]{}":,\\ud8tyepackonseq01eN-. \xff')).map(str.encode))
 def test_any_bytes_are_frames_or_a_bad_frame(message: bytes, encoding: str) -> None:
     outcome_of(message, encoding)
 
 
 @EITHER
-@settings(deadline=None, derandomize=True, max_examples=250)
+@examples(250)
 @given(data=st.data())
 def test_a_damaged_frame_is_frames_or_a_bad_frame(data: st.DataObject, encoding: str) -> None:
     wires = data.draw(st.lists(st.sampled_from([wire for wire, _ in FRAMES]), min_size=1, max_size=3))

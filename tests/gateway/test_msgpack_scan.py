@@ -6,10 +6,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.msgpack_scan import ITEMS_MOST, MANY, scan, scan_many
+from tests.examples import examples
 
 encode = msgspec.msgpack.encode
 TEXT = st.text(max_size=40)
@@ -42,7 +43,7 @@ def nested(depth: int, innermost: bytes) -> bytes:
     return b"".join(layers[place % 2] for place in range(depth - 1)) + innermost
 
 
-@settings(deadline=None, derandomize=True, max_examples=200)
+@examples(200)
 @given(VALUES)
 def test_what_an_encoder_writes_is_taken_at_its_depth_and_refused_one_below(value: Any) -> None:
     message = encode(value)
@@ -52,7 +53,7 @@ def test_what_an_encoder_writes_is_taken_at_its_depth_and_refused_one_below(valu
         assert depth == 0 or judge(message, depth - 1) == "depth"
 
 
-@settings(deadline=None, derandomize=True, max_examples=200)
+@examples(200)
 @given(VALUES, st.data())
 def test_a_message_that_is_cut_or_longer_is_refused_as_msgspec_refuses_it(value: Any, data: st.DataObject) -> None:
     message = encode(value)
@@ -63,7 +64,7 @@ def test_a_message_that_is_cut_or_longer_is_refused_as_msgspec_refuses_it(value:
             msgspec.msgpack.decode(wrong)
 
 
-@settings(deadline=None, derandomize=True, max_examples=500)
+@examples(500)
 @given(st.binary(max_size=40))
 def test_any_bytes_are_judged_in_fixed_words_and_nothing_that_msgspec_cannot_end_is_taken(message: bytes) -> None:
     verdict = scan(message, 8)
@@ -146,7 +147,7 @@ def test_a_text_that_is_not_utf_8_is_refused_wherever_it_stands(text: bytes, hea
     assert scan(b"\x81\xa1k\xc4" + bytes((len(text),)) + text, 8) == "", "bytes are no text"
 
 
-@settings(deadline=None, derandomize=True, max_examples=300)
+@examples(300)
 @given(st.binary(max_size=12))
 def test_a_text_is_taken_when_another_reader_takes_it(text: bytes) -> None:
     message = b"\x81\xa1k\xd9" + bytes((len(text),)) + text

@@ -8,7 +8,6 @@ gap names it, that no more is outstanding than agreed, and that no cursor passes
 from typing import Any
 
 import msgspec
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -24,6 +23,7 @@ from replay.opening import Opening
 from replay.recent import RecentWindow
 from security.permissions import Permissions
 from security.subjects import matches
+from tests.examples import examples
 from tests.gateway.driven_session import EVERYTHING, UNIX_S, claims, event
 
 SUBJECTS = ["a.x", "a.y", "b.x", "c.x"]
@@ -334,5 +334,5 @@ class SessionMachine(RuleBasedStateMachine):
         assert self.session.through == self.end
 
 
-SessionMachine.TestCase.settings = settings(deadline=None, derandomize=True, max_examples=100, stateful_step_count=40)
+SessionMachine.TestCase.settings = examples(100, stateful_step_count=40)
 TestSession = SessionMachine.TestCase

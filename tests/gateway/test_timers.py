@@ -3,11 +3,11 @@
 import weakref
 from collections.abc import Callable
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from gateway.timers import Timers
+from tests.examples import examples
 
 
 class Owner:
@@ -127,7 +127,7 @@ class TimersMachine(RuleBasedStateMachine):
         assert len(self.timers) == len(self.watched)
 
 
-TimersMachine.TestCase.settings = settings(deadline=None, derandomize=True, max_examples=60, stateful_step_count=30)
+TimersMachine.TestCase.settings = examples(60, stateful_step_count=30)
 TestTimers = TimersMachine.TestCase
 
 

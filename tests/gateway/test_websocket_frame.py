@@ -5,11 +5,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.frames import JSON, MSGPACK, SUBPROTOCOLS
 from gateway.websocket_frame import MESSAGE_BYTES, MESSAGE_FRAMES, websocket_messages
+from tests.examples import examples
 
 TEXT, BINARY = 1, 2
 
@@ -90,7 +91,7 @@ def test_a_batch_is_cut_by_bytes_and_a_large_frame_goes_alone(encoding: str) -> 
     assert payloads[1:3] == [small, large]
 
 
-@settings(deadline=None, derandomize=True, max_examples=60)
+@examples(60)
 @given(st.lists(st.sampled_from([3, 7, 125, 126, 9_000, 65_535, 131_072, 131_073]), min_size=1, max_size=40), st.data())
 def test_every_frame_arrives_once_in_order_in_messages_within_the_limits(sizes: list[int], data: st.DataObject) -> None:
     encoding = data.draw(st.sampled_from(SUBPROTOCOLS))

@@ -1,10 +1,11 @@
 """What follows what: a repeat, a hole in the stream, a loss on the way."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.contiguity import Broken, Contiguity, Hole
+from tests.examples import examples
 
 FIRST_SEQ = 5
 Step = tuple[int, int, Hole | Broken | None]
@@ -51,7 +52,7 @@ def test_a_new_consumer_counts_from_one_and_the_head_stays() -> None:
     assert contiguity.step(5, 2) == Hole(3, 5, "deleted")
 
 
-@settings(deadline=None)
+@examples(100)
 @given(
     stored=st.sets(st.integers(1, 60), max_size=30),
     after=st.integers(0, 30),

@@ -1,10 +1,11 @@
 """Reading what any publisher may have stored: exact where it is well formed, never an exception where it is not."""
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mesh.event import Delivery, header_of, headers_of, is_well_formed, read_delivery, status_of
+from tests.examples import examples
 
 SHORT = b"$JS.ACK.EVENTS.feed-1.1.42.7.1795420000123456789.3"
 LONG = b"$JS.ACK.domain.acchash.EVENTS.feed-1.1.42.7.1795420000123456789.3.random"
@@ -119,7 +120,7 @@ parts = st.sampled_from(
 noise = st.one_of(st.binary(max_size=60), st.lists(parts, max_size=20).map(b"".join))
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(noise, noise)
 @example(b"NATS/1.0 " + b"1" * 5_000, SHORT)
 @example(b"\xed\xa0\x80", b".".join([b"$JS", b"ACK"] + [b"-1"] * 7))

@@ -1,10 +1,11 @@
 """Turns for replays: in order, bounded in all and for one tenant."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from replay.admission import Admission
+from tests.examples import examples
 
 
 def test_turns_end_at_the_limit_and_wait_in_order() -> None:
@@ -51,7 +52,7 @@ def test_a_turn_that_was_not_granted_cannot_end() -> None:
         turns.give_back("other")
 
 
-@settings(deadline=None, derandomize=True)
+@examples(100)
 @given(
     most=st.integers(1, 4),
     per_tenant=st.integers(1, 3),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.contiguity import Hole
@@ -29,6 +29,7 @@ from replay.catchup import (
     State,
     read,
 )
+from tests.examples import examples
 from tests.replay.simulated_stream import MANY, Simulation
 
 P = "orders.c1.>"
@@ -346,7 +347,7 @@ def test_what_the_recent_window_holds_is_not_read_from_a_consumer(after: int, fl
         next(read(after, [P], floor, head, Standing(), BATCH, BYTES))
 
 
-@settings(deadline=None, derandomize=True, max_examples=MANY)
+@examples(MANY)
 @given(st.randoms(use_true_random=True))
 def test_every_event_comes_once_and_in_order_or_is_covered_by_a_hole(random: Random) -> None:
     simulation = Simulation(random)

@@ -4,13 +4,14 @@ import itertools
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.api import Api, ApiError, ConsumerInfo
 from mesh.embedded import EmbeddedServer
 from replay.filters import filter_subjects
 from security.subjects import covers, is_pattern, matches, overlaps
+from tests.examples import examples
 from tests.servers import linked
 
 tokens = st.lists(st.sampled_from(["a", "b", "c", "*"]), min_size=1, max_size=4)
@@ -39,7 +40,7 @@ def test_filters_are_as_few_and_as_narrow_as_can_be_told(wanted: list[str], filt
     assert filter_subjects(wanted) == filters
 
 
-@settings(deadline=None, derandomize=True, max_examples=400)
+@examples(400)
 @given(st.lists(patterns, max_size=8))
 def test_filters_cover_every_pattern_and_never_overlap(wanted: list[str]) -> None:
     filters = filter_subjects(wanted)
@@ -49,7 +50,7 @@ def test_filters_cover_every_pattern_and_never_overlap(wanted: list[str]) -> Non
     assert all(any(overlaps(each, pattern) for pattern in wanted) for each in filters), "nothing out of nowhere"
 
 
-@settings(deadline=None, derandomize=True, max_examples=200)
+@examples(200)
 @given(st.lists(patterns, max_size=6), st.lists(st.sampled_from(["a", "b", "c", "d"]), min_size=1, max_size=5))
 def test_a_subject_that_a_pattern_matches_passes_one_filter(wanted: list[str], subject: list[str]) -> None:
     text = ".".join(subject)
@@ -57,7 +58,7 @@ def test_a_subject_that_a_pattern_matches_passes_one_filter(wanted: list[str], s
         assert sum(matches(each, text) for each in filter_subjects(wanted)) == 1
 
 
-@settings(deadline=None, derandomize=True)
+@examples(100)
 @given(st.lists(patterns, max_size=6), st.randoms())
 def test_the_order_of_patterns_does_not_matter(wanted: list[str], random: Random) -> None:
     shuffled = list(wanted)

@@ -4,12 +4,13 @@ import base64
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from security.issuers import DEFAULT_ALGORITHMS
 from security.keys import JwksRefused, KeySet, parse_jwks
+from tests.examples import examples
 from tests.security.attack_tokens import dump
 
 EC = ECKey.generate_key("P-256")
@@ -172,7 +173,7 @@ def test_no_repr_shows_a_secret() -> None:
     assert repr(answer) == "KeySet(by_kid={'k': Key(kid='k', alg='HS256')})"
 
 
-@settings(deadline=None, derandomize=True, max_examples=200)
+@examples(200)
 @given(
     st.dictionaries(
         st.sampled_from(["kty", "kid", "alg", "crv", "x", "y", "n", "e", "k", "use", "key_ops"]),

@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from security.issuers import Issuer
@@ -10,6 +10,7 @@ from security.permissions import Permissions, permissions_for
 from security.subjects import is_pattern, is_reserved
 from security.templates import fill, is_template
 from security.tokens import Claims
+from tests.examples import examples
 
 ISSUER = Issuer(name="https://a.example", audience="tidewire")
 CLAIMS = Claims(issuer=ISSUER.name, subject="c42", token_id="t-1", issued_at=0, expires_at=1)
@@ -112,7 +113,7 @@ def test_permissions_are_judged_by_the_issuer_of_the_claims() -> None:
         permissions_for(with_claims(issuer="https://b.example"), ISSUER)
 
 
-@settings(deadline=None, derandomize=True, max_examples=200)
+@examples(200)
 @given(st.text(max_size=8) | st.sampled_from(["*", ">", "a.b", "", "$JS", "_INBOX", "tidewire", "x" * 129]))
 def test_no_value_makes_a_wildcard_a_second_token_or_a_reserved_subject(value: str) -> None:
     for template in ("orders.{x}.>", "{x}.orders", "a.{x}"):

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tidewire_client.keys import DeviceKeys
 from tidewire_client.sealed import open_sealed
@@ -15,6 +15,7 @@ from security import keyfile, keyring
 from security.errors import LimitReached
 from security.policy import Policy, Rule
 from security.sealing import CannotSeal, seal
+from tests.examples import examples
 
 SUBJECT = "orders.c42.o7"
 MESSAGE_ID = "m-1"
@@ -215,7 +216,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@examples(150)
 @given(phone=VALUES, mail=VALUES, note=VALUES, pad=st.booleans())
 def test_any_values_come_back_as_they_were(phone: object, mail: object, note: object, *, pad: bool) -> None:
     data = {"contact": {"phone": phone, "mail": mail}, "note": note, "order": "o7"}

@@ -4,10 +4,11 @@ import json
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from security.strict_json import NotStrict, decode, depth_exceeds, has_duplicate_keys
+from tests.examples import examples
 
 FIXED_TEXTS = [
     "too deep",
@@ -39,7 +40,7 @@ def strict(data: bytes) -> object:
     return decode(data, max_bytes=10_000, max_depth=8)
 
 
-@settings(deadline=None, derandomize=True, max_examples=200)
+@examples(200)
 @given(JSON)
 def test_what_an_encoder_writes_is_read_back(value: object) -> None:
     for ascii_only in (True, False):
@@ -47,7 +48,7 @@ def test_what_an_encoder_writes_is_read_back(value: object) -> None:
         assert decode(data, max_bytes=len(data), max_depth=depth_of(value)) == value
 
 
-@settings(deadline=None, derandomize=True, max_examples=300)
+@examples(300)
 @given(st.binary(max_size=60) | st.text(st.sampled_from('[]{}":,\\u0d8ntrue1eE.-'), max_size=40).map(str.encode))
 def test_any_bytes_are_decoded_or_refused_by_name(data: bytes) -> None:
     refusal = ""
@@ -98,7 +99,7 @@ def test_size_and_depth_hold_at_the_limit_and_one_beyond() -> None:
         decode(b"[[[]]]", max_bytes=6, max_depth=2)
 
 
-@settings(deadline=None, derandomize=True, max_examples=300)
+@examples(300)
 @given(JSON, st.integers(0, 6))
 def test_the_depth_scan_is_right_about_strings(value: object, limit: int) -> None:
     assert depth_exceeds(json.dumps(value, ensure_ascii=False).encode(), limit) == (depth_of(value) > limit)
@@ -122,7 +123,7 @@ def climbs_above(brackets: bytes, limit: int) -> bool:
     return depth != 0
 
 
-@settings(deadline=None, derandomize=True, max_examples=500)
+@examples(500)
 @given(st.lists(st.integers(-40, 40), min_size=1, max_size=12), st.integers(0, 70), st.booleans())
 def test_the_depth_of_brackets_in_runs_is_counted_right(runs: list[int], limit: int, closed: bool) -> None:  # noqa: FBT001
     text = b"".join(b"[" * run if run > 0 else b"]" * -run for run in runs)

@@ -4,13 +4,14 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from joserfc.jwk import ECKey
 
 from security.issuers import Issuer, Issuers, JwksSchedule
 from security.keys import KeySet, parse_jwks
 from security.tokens import Claims, Refused, verify
+from tests.examples import examples
 from tests.security.attack_tokens import AUDIENCE, ISSUER, Attack, Forge, attacks, b64, dump, further_attacks
 
 NOW = 1_800_000_000
@@ -305,7 +306,7 @@ def test_no_repr_shows_who_or_what() -> None:
     assert "canary" not in repr(refusal(token + "="))
 
 
-@settings(deadline=None, derandomize=True, max_examples=300)
+@examples(300)
 @given(
     st.text(max_size=80)
     | st.binary(max_size=80)
@@ -325,14 +326,14 @@ JUNK = (
 )
 
 
-@settings(deadline=None, derandomize=True, max_examples=150)
+@examples(150)
 @given(st.dictionaries(st.sampled_from(["alg", "typ", "kid", "crit", "x"]), JUNK, max_size=3), st.binary(max_size=70))
 def test_any_header_with_any_signature_is_refused_by_name(changes: dict[str, Any], signature: bytes) -> None:
     header = dump({**FORGE.header(), **changes})
     refusal(f"{b64(header)}.{b64(dump(FORGE.payload()))}.{b64(signature)}")
 
 
-@settings(deadline=None, derandomize=True, max_examples=150)
+@examples(150)
 @given(
     st.dictionaries(
         st.sampled_from(["iss", "aud", "sub", "exp", "iat", "nbf", "jti", "sid", "tidewire", "cnf", "x"]),
@@ -345,7 +346,7 @@ def test_any_signed_payload_gives_claims_or_a_named_refusal(changes: dict[str, A
     assert isinstance(answer, Claims) or answer.reason in REASONS[answer.check]
 
 
-@settings(deadline=None, derandomize=True, max_examples=100)
+@examples(100)
 @given(st.binary(max_size=60))
 def test_any_signed_bytes_give_a_named_refusal(data: bytes) -> None:
     assert refusal(FORGE.sign(dump(FORGE.header()), data or b" ")).check == "J9"
