@@ -291,7 +291,7 @@ MUTATIONS = (
     ),
     Mutation(
         "gateway/reception.py",
-        "            exchange.detach(rival)\n",
+        "            rival.lose(ended=False)\n",
         "            pass\n",
         "two connections of a session stay in one gateway",
     ),

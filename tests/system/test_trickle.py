@@ -17,6 +17,8 @@ from tests.wire_client import WireClient
 EVENTS = 400
 PAYLOAD = "x" * 8_000
 NORMAL = 100
+WIDE = {"messages": 10_000, "bytes": 8_388_608}
+"""The largest window that a client may ask for."""
 
 
 async def slow_socket(gateway: Gateway, session: str) -> WireClient:
@@ -81,3 +83,28 @@ async def test_a_trickle_reader_loses_nothing_and_slows_nobody(nats_server: Embe
             await trickle.close()
         finally:
             await asyncio.gather(*(reader.close() for reader in readers))
+
+
+@pytest.mark.timeout(60)
+async def test_a_socket_that_takes_bytes_again_goes_on_without_an_ack(
+    nats_server: EmbeddedServer, tmp_path: Path
+) -> None:
+    """P4.4: only a full window waits for acknowledgements."""
+    count = 1_000  # less than the window, and more than the kernel's buffers take
+    async with running_gateway(nats_server, tmp_path) as gateway:
+        client = gateway.client("c42", ["events.all.>"], window=WIDE, tidewire={"read": ["events.all.>"]})
+        await client.open()
+        await client.send(client.connect_frame)
+        await client.until("live")
+        assert client.socket is not None
+        client.socket.transport.pause_reading()
+        (connection,) = gateway.house.exchange.by_key.values()
+        async with linked(nats_server, user="publisher") as link, Publisher(link) as publisher:
+            acks = [await publisher.hand_over("events.all.x", {"n": n, "pad": PAYLOAD}) for n in range(count)]
+            await asyncio.gather(*acks)
+        await until(lambda: connection.session.is_blocked)
+        assert connection.session.phase is Phase.LAGGING
+        client.socket.transport.resume_reading()
+        await client.until("event", count, 30)
+        await until(lambda: connection.session.phase is Phase.LIVE)
+        await client.close()
