@@ -92,7 +92,7 @@ MUTATIONS = (
         "self.position = max(self.position, reached + 1)",
         "a read counts one event too many",
     ),
-    Mutation(SESSION, "if seq > told:", "if seq > told + 1:", "an ack of one beyond what was told is taken"),
+    Mutation(SESSION, "if seq > max(self", "if seq - 1 > max(self", "an ack of one beyond what was told is taken"),
     Mutation(
         SESSION,
         "        self.untold = hole.joined_to(self.untold)\n",

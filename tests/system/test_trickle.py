@@ -1,6 +1,7 @@
 """A reader that reads a trickle beside a hundred that read at once: it loses nothing, and nobody waits for it."""
 
 import asyncio
+import socket
 import time
 from pathlib import Path
 
@@ -97,6 +98,8 @@ async def test_a_socket_that_takes_bytes_again_goes_on_without_an_ack(
         await client.send(client.connect_frame)
         await client.until("live")
         assert client.socket is not None
+        narrow = client.socket.transport.get_extra_info("socket")
+        narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)  # else the kernel takes it all
         client.socket.transport.pause_reading()
         (connection,) = gateway.house.exchange.by_key.values()
         async with linked(nats_server, user="publisher") as link, Publisher(link) as publisher:
