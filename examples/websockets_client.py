@@ -54,8 +54,9 @@ class Client:
         match frame["type"]:
             case "welcome":
                 if frame["stream"] != self.stream:  # P6.2, P6.3: another stream, or nothing stored yet
-                    self.stream = frame["stream"]
-                    self.store(frame["from"])
+                    self.stream, self.seq = frame["stream"], frame["from"]
+                    if frame["outcome"] != "gap":  # else once the gap was dealt with
+                        self.store(self.seq)
                 say(frame)
             case "event" if frame["seq"] > self.seq:  # P6.2: what is at or below was processed before
                 print(json.dumps(frame), flush=True)  # the application's work comes first, then the position (P6.1)
@@ -65,7 +66,8 @@ class Client:
                 self.store(max(self.seq, frame["seq"]))  # P2.36
                 self.live_since = self.live_since or time.monotonic()
             case "gap":
-                say(frame)  # P6.8: an application reloads its state here; the position stays (P6.4)
+                say(frame)  # P6.8: an application reloads its state here; the position does not move (P6.4)
+                self.store(self.seq)  # P6.3: a crash before this line has the gap told again
             case "error" | "goodbye":
                 say(frame)
                 self.after_ms = frame.get("after")
