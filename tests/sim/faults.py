@@ -79,7 +79,8 @@ class Faults:
         for server in self._nats.servers:
             self._nats.restart(server)
         for gateway in world.gateways:
-            if not gateway.is_running:
+            if not gateway.is_up:  # a drain that was under way is not waited for
+                await gateway.kill(silently=False)
                 await gateway.start()
         for name, device in world.devices.items():
             device.is_forced_away = False

@@ -166,8 +166,9 @@ class GatewayNode:
         if self.process != process or not self.is_running:
             return  # killed meanwhile
         self._reception = self.house = None
+        left = list(self.wires)
         await self._processes.kill(process)
-        for wire in list(self.wires):
+        for wire in left:
             wire.cut()
         self.wires.clear()
         with contextlib.suppress(Exception):

@@ -115,6 +115,7 @@ export class Acks {
     const { seq, size = 0 } = frame;
     const ledger = /** @type {Ledger} */ (this.#ledger); // a welcome has made one
     this.#ackLimit = Math.max(this.#ackLimit, seq);
+    this.#isHeld = false; // the gap that was announced lies ahead: up to it the position may move
     if (seq <= ledger.received) {
       this.#schedule(now); // a repeat: its acknowledgement may have been lost
       return [];
@@ -133,6 +134,7 @@ export class Acks {
    */
   reach(seq, now) {
     this.#ackLimit = Math.max(this.#ackLimit, seq);
+    this.#isHeld = false;
     this.#ledger?.reach(seq);
     this.#schedule(now);
     return this.#settle(now);

@@ -82,6 +82,7 @@ class Acks:
     def receive(self, frame: EventFrame, inboxes: tuple[int, ...], now: float) -> list[Effect] | None:
         """An event for some iterators, maybe none. None when the gateway goes on beyond the window: a bug of it."""
         self._ack_limit = max(self._ack_limit, frame.seq)
+        self._is_held = False  # the gap that was announced lies ahead: up to it the position may move
         ledger = self._ledger
         assert ledger is not None, "a welcome has made one"
         if frame.seq <= ledger.received:
@@ -96,6 +97,7 @@ class Acks:
         """Everything up to ``seq`` has been sent: once it is processed, the position may stand there."""
         assert self._ledger is not None, "a welcome has made one"
         self._ack_limit = max(self._ack_limit, seq)
+        self._is_held = False
         self._ledger.reach(seq)
         self._schedule(now)
         return self._settle(now)
