@@ -180,14 +180,16 @@ class Oracle:
     def lacks(self, ledger: Ledger) -> list[Stored]:
         """What a session still must get, or be told to be lost.
 
-        Where a stream fell back and all was deleted by which that could be known, what was stored again up to there
-        and deleted too is missed by nobody (docs/decisions/0009).
+        Where a stream fell back and the event was deleted by which that could be known, nobody knows: what was lost
+        with it is missed in silence, and so is what was stored again up to there and deleted too
+        (docs/decisions/0009).
         """
-        return [
-            event
-            for event in ledger.pending.values()
-            if not (event.seq <= self._known_to[event.born] and event.lives_in(self.life) and self._is_gone(event.seq))
-        ]
+        return [event for event in ledger.pending.values() if not self._is_unknowable(event)]
+
+    def _is_unknowable(self, event: Stored) -> bool:
+        if event.died is not None:
+            return event.died not in self.made_anew and self._is_gone(self._known_to[event.died])
+        return event.seq <= self._known_to[event.born] and self._is_gone(event.seq)
 
     def missing(self, ledger: Ledger, life: int, through: int, but: set[int]) -> list[Stored]:
         """What a session was due up to a position and did not get."""
