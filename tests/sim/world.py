@@ -15,6 +15,7 @@ from unittest import mock
 
 import msgspec
 from tidewire_client import WindowSize
+from tidewire_client import client as client_module
 from tidewire_client import connection as client_connection
 
 from gateway import connection as gateway_connection
@@ -390,6 +391,18 @@ def _sizes(encoded: bytes, count: int) -> list[int]:
     return [len(raw) for raw in raws]
 
 
+class DeviceTime:
+    """The wall clock as a device's client reads it (``time`` as far as it is used): wrong by the device's own error."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def time(self) -> float:
+        """Seconds since 1970, as the device believes."""
+        device = self._world.devices.get(PROCESS.get())
+        return clock.UNIX_S + self._world.loop.time() + (device.offset_s if device is not None else 0.0)
+
+
 class _Errors(logging.Handler):
     """A gateway logs an error where it caught a bug: that ends the run."""
 
@@ -414,6 +427,7 @@ async def _run(seed: int, options: Options, say: Callable[[str], None] | None) -
     try:
         with (
             mock.patch.object(client_connection, "_Direct", world.connect),
+            mock.patch.object(client_module, "time", DeviceTime(world)),
             mock.patch.object(gateway_connection, "WRITE_HIGH_BYTES", options.write_high_bytes),
             mock.patch.object(gateway_connection, "WRITE_LOW_BYTES", options.write_high_bytes // 4),
         ):
