@@ -88,7 +88,7 @@ def test_a_message_as_long_as_may_be_takes_no_time_to_speak_of(judge: Callable[[
     message = b"\xdd" + count.to_bytes(4) + item * count
     began_s = time.process_time()
     assert judge(message, 32) == (MANY if judge is scan else "")
-    assert time.process_time() - began_s < 0.2
+    assert time.process_time() - began_s < 0.5
 
 
 def test_so_many_items_are_walked_and_one_more_is_many() -> None:
