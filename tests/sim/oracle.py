@@ -44,7 +44,6 @@ class Ledger:
         """Patterns that the session surely holds: events stored from now on are due."""
         self.pending: dict[int, Stored] = {}
         """By number: due, and neither processed nor told to be lost."""
-        self.processed: set[int] = set()
         self.never: set[str] = set()
         """Patterns that no token will permit again."""
         self.unwanted: set[str] = set()
@@ -134,7 +133,6 @@ class Oracle:
                 del ledger.pending[number]
 
     def process(self, ledger: Ledger, number: int) -> None:
-        ledger.processed.add(number)
         ledger.pending.pop(number, None)
 
     def covered(self, ledger: Ledger, life: int, gap: dict[str, Any]) -> list[Stored]:

@@ -63,7 +63,6 @@ class Wire:
         self.up = Way(random, latency_s)
         self.slowness_s = slowness_s
         """Seconds that each message to the device takes of the line."""
-        self.is_half_open = False
         self.transport = Transport(self)
         self.socket = Socket(self)
         self.hear: Callable[[bytes], None] = lambda _message: None
@@ -85,7 +84,6 @@ class Wire:
     def fall_silent(self) -> None:
         """Half open: neither end is told, nothing arrives."""
         self.lose()
-        self.is_half_open = True
 
     def lose(self) -> None:
         """What is under way is lost."""
@@ -104,11 +102,12 @@ class Transport:
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
-        self._high, self._low = 65_536, 16_384
+        self._low = 16_384
         self._is_closing = False
 
     def set_write_buffer_limits(self, high: int, low: int) -> None:
-        self._high, self._low = high, low
+        del high  # the gateway compares by itself
+        self._low = low
 
     def get_write_buffer_size(self) -> int:
         """What the way holds stands for the kernel's and the loop's buffers."""
