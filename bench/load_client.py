@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from bench.plan import seen, subject
+from bench.plan import EVERYONE, seen, subject
 from bench.websocket import CLOSE, client_text, take_messages, upgrade
 from bench.worker import Handle, main
 
@@ -87,7 +87,7 @@ class Device(asyncio.Protocol):
             "type": "connect",
             "token": self._token,
             "session": f"bench-{self.number}",
-            "subscribe": [subject(self.number)],
+            "subscribe": [EVERYONE if self._load.is_shared else subject(self.number)],
         }
         if self._stream and self.seq:
             frame["resume"] = {"stream": self._stream, "seq": self.seq}
@@ -128,7 +128,8 @@ class Device(asyncio.Protocol):
         load.news.set()
 
     def _check(self, session: int, n: int, seq: int) -> None:
-        if session != self.number or n != self.events_checked or seq <= self.seq_checked:
+        due = 0 if self._load.is_shared else self.number
+        if session != due or n != self.events_checked or seq <= self.seq_checked:
             self._fail(f"got event {n} of {session} (sequence {seq}), due was {self.events_checked}")
         self.events_checked, self.seq_checked = n + 1, seq
 
@@ -151,6 +152,8 @@ class Load:
         self.acks = True
         self.is_counting = True
         """Whether events carry numbers to check; the floor's frames are all the same."""
+        self.is_shared = False
+        """Whether all devices read the one subject of a broadcast, instead of each its own."""
         self.got = 0
         self.live = 0
         self.wrong = 0
@@ -195,6 +198,7 @@ class Load:
     def _begin(self, command: dict[str, Any]) -> None:
         self._tls.load_verify_locations(command["ca"])
         self.is_counting = command["counting"]
+        self.is_shared = command.get("shared", False)
         self._devices = [Device(self, number, token) for number, token in enumerate(command["tokens"])]
 
     async def _open(self, first: int, last: int) -> None:

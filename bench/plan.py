@@ -8,6 +8,8 @@ PAYLOAD_BYTES = 300
 """Bytes of every event's payload."""
 NOBODY = "orders.nobody.x"
 """A subject that no session reads."""
+EVERYONE = "orders.all.x"
+"""The subject that all sessions read in a broadcast; its events count from 0 and say session 0."""
 _EVENT = re.compile(rb'"seq":(\d+)[^{]*?"data":\{"s":(\d+),"n":(\d+),"t":(\d+)')
 
 

@@ -69,3 +69,10 @@ async def test_a_close_by_the_server_fails_the_run() -> None:
     made.data_received(b"\x88\x02" + (4_429).to_bytes(2))
     with pytest.raises(AssertionError, match="closed by the server with 4429"):
         await load.handle({"do": "expect", "each": 1, "within_s": 1})
+
+
+async def test_devices_that_share_a_subject_get_the_same_events() -> None:
+    load, made, _ = device()
+    load.is_shared = True
+    made.data_received(b"".join(server_text(event(seq, 0, n)) for n, seq in enumerate((4, 5))))
+    await load.handle({"do": "expect", "each": 2, "within_s": 1})
