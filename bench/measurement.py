@@ -18,3 +18,5 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     values: dict[str, float]
     note: str = ""
     """What a reader of the table must know: a rival that could not be built, and why."""
+    failed: str = ""
+    """Why there are no values; the run fails with it, and the other measurements stand."""

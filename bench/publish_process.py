@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from bench.plan import NOBODY, payload, subject
+from bench.plan import EVERYONE, NOBODY, payload, subject
 from bench.worker import Handle, main, paced
 from mesh.link import Link, LinkSettings
 from mesh.publisher import PublishAck, Publisher
@@ -11,12 +11,12 @@ from security.secret import Secret
 
 
 class Publishing:
-    """Publishes to sessions in turn; remembers how many each has had."""
+    """Publishes to subjects; remembers how many events each has had."""
 
     def __init__(self) -> None:
         self._link: Link | None = None
         self._publisher: Publisher | None = None
-        self._next: dict[int, int] = {}
+        self._next: dict[str, int] = {}
 
     async def handle(self, command: dict[str, Any]) -> dict[str, Any]:
         """``connect`` to a server, or ``publish``."""
@@ -31,24 +31,24 @@ class Publishing:
             await self._link.start()
             self._publisher = await Publisher(self._link).__aenter__()
             return {}
-        return await self._publish(command["sessions"], command["each"], command["rate"])
+        return await self._publish(command["to"], command["events"], command["rate"], command["sessions"])
 
-    async def _publish(self, sessions: int, each: int, rate: int) -> dict[str, Any]:
-        """``each`` events to every session, round and round; no sessions: to nobody, ``each`` in all."""
+    async def _publish(self, to: str, events: int, rate: int, sessions: int) -> dict[str, Any]:
+        """So many events in all ``to`` ``sessions`` in turn, ``everyone`` or ``nobody``."""
         publisher = self._publisher
         assert publisher is not None, "connect comes first"
         last = None
 
         async def one(number: int) -> None:
             nonlocal last
-            session = number % sessions if sessions else -1
-            n = self._next.get(session, 0)
-            self._next[session] = n + 1
-            to = subject(session) if sessions else NOBODY
-            last = await publisher.hand_over(to, payload(max(session, 0), n, time.monotonic_ns()))
+            session = number % sessions if to == "sessions" else 0
+            where = subject(session) if to == "sessions" else EVERYONE if to == "everyone" else NOBODY
+            n = self._next.get(where, 0)
+            self._next[where] = n + 1
+            last = await publisher.hand_over(where, payload(session, n, time.monotonic_ns()))
 
         before = publisher.acknowledged
-        await paced(each * (sessions or 1), rate, one)
+        await paced(events, rate, one)
         await publisher.drain()
         ack: PublishAck | None = await last if last is not None else None
         return {

@@ -19,6 +19,8 @@ class Site(msgspec.Struct, frozen=True):
     """Cores of the processes that hold the sockets."""
     rest_on: set[int]
     """Cores of everything else."""
+    tokens: list[str] = []  # msgspec copies it for each instance
+    """Tokens of the sessions, made when first wanted: ``bench.cases.course.tokens``."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,12 +34,15 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """0: all to the subject that everyone reads. Else to the private subjects of so many sessions, in turn."""
     together: int = 1
     """The floor only: events in one write."""
+    unread: bool = False
+    """Whether it goes to a subject that nobody reads, to see what storing alone costs."""
 
 
 class Way(Protocol):
     """Processes that deliver events to WebSockets. ``start``, ``publish`` as often as wanted, ``stop``."""
 
     name: str
+    """Its key in ``bench.ways.WAYS``."""
     dialect: str
     """The name in ``bench.dialects.DIALECTS`` of what its clients speak."""
     port: int

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from bench.plan import FULL, PAYLOAD_BYTES, QUICK, Plan, payload, seen
+from bench.plan import PAYLOAD_BYTES, payload, seen
 from gateway.event_frame import event_frame
 from gateway.frames import JSON, join
 from mesh.event import StoredEvent
@@ -28,8 +28,3 @@ def test_other_frames_hold_no_events() -> None:
 def test_a_payload_has_its_size_whatever_it_counts() -> None:
     assert {len(payload(session, n, 10**18)) for session in (0, 9_999) for n in (0, 10**6)} == {PAYLOAD_BYTES}
     assert msgspec.json.decode(payload(7, 3, 5))["n"] == 3
-
-
-@pytest.mark.parametrize("plan", [FULL, QUICK])
-def test_a_durable_replay_is_pushed_out_of_the_recent_window(plan: Plan) -> None:
-    assert plan.filler > plan.small_window

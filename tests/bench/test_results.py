@@ -1,34 +1,71 @@
-"""What is taken off a row, and what is not."""
+"""What several runs say together."""
 
 import pytest
 
-from bench.proc_stat import cpu_ticks, resident_kb
-from bench.results import Row, costs
-
-PUBLISH = Row(way="nobody", case="publish", text="", events=100, nats_cpu_s=0.002)
-
-
-def test_storing_is_taken_off_live_rows_of_nats_alone() -> None:
-    live = Row(way="tidewire", case="live", text="", events=1_000, gateway_cpu_s=0.05, nats_cpu_s=0.03)
-    (cost,) = costs([PUBLISH, live])
-    assert cost.gateway_us == pytest.approx(50)
-    assert cost.nats_us == pytest.approx(10)
+from bench.measurement import Measurement
+from bench.proc_stat import resident_kb
+from bench.results import Figure, Machine, Results, failures, figures, medians
+from bench.tables import number, report, table
 
 
-def test_coming_back_with_nothing_missed_is_taken_off_the_same_ways_replay() -> None:
-    other = Row(way="floor", case="resume", text="", sessions=10, gateway_cpu_s=9.0)
-    resume = Row(way="tidewire", case="resume", text="", sessions=10, gateway_cpu_s=0.01, nats_cpu_s=0.02)
-    replay = Row(
-        way="tidewire", case="replay window", text="", events=100, sessions=20, gateway_cpu_s=0.03, nats_cpu_s=0.05
+def measured(value: float, case: str = "broadcast", way: str = "tidewire", failed: str = "") -> Measurement:
+    return Measurement(case=case, way=way, values={} if failed else {"server_us": value}, failed=failed)
+
+
+def results(*runs: list[Measurement]) -> Results:
+    machine = Machine(
+        cpu="a CPU",
+        cores=2,
+        kernel="6",
+        python="3",
+        versions={"uvloop": "1"},
+        commit="abc",
+        load_before=0,
+        load_after=1,
+        pinned=True,
     )
-    (cost,) = costs([PUBLISH, other, resume, replay])
-    assert cost.gateway_us == pytest.approx(100)
-    assert cost.nats_us == pytest.approx(100)
+    absent = {"mosquitto": "apt-get install mosquitto"}
+    return Results(command="c", at="d", seconds=1, machine=machine, absent=absent, runs=list(runs))
 
 
-def test_cpu_is_user_and_system_whatever_the_process_is_called() -> None:
-    stat = "42 (a ) name) S 1 2 3 4 5 6 7 8 9 10 120 34 0 0 20 0 1 0 100 0 0"
-    assert cpu_ticks(stat) == 154
+def test_a_value_has_its_median_and_its_spread_over_the_runs_that_have_it() -> None:
+    found = [measured(3), measured(1), measured(9), measured(7, way="floor")]
+    assert figures(found)["broadcast", "tidewire"] == {"server_us": Figure(3, 1, 9)}
+    assert medians(found)["broadcast", "floor"] == {"server_us": 7}
+
+
+def test_what_failed_is_told_and_has_no_figures() -> None:
+    run = results([measured(3), measured(0, way="floor", failed="it ended")], [measured(5)])
+    assert failures(run) == ["broadcast, floor, run 1: it ended"]
+    text = report(run)
+    assert "it ended" in text
+    assert "4 (3-5)" in text
+
+
+def test_what_could_not_run_here_says_why() -> None:
+    assert "mosquitto did not run: apt-get install mosquitto" in report(results([measured(3)]))
+
+
+def test_without_figures_no_verdict_is_given() -> None:
+    text = report(results([measured(3)]))
+    assert "no figure for broadcast, floor" in text
+    assert "not measured" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1_234.5, "1,234"), (99.44, "99.4"), (3.146, "3.15"), (4.0, "4"), (0.0, "0"), (0.004, "0.004")]
+)
+def test_three_digits_are_enough(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+def test_figures_are_aligned_to_the_right_and_words_to_the_left() -> None:
+    assert table(["way", "us"], [["floor", "7"], ["tidewire", "1,234"]]).splitlines() == [
+        "| way      |    us |",
+        "| -------- | ----: |",
+        "| floor    |     7 |",
+        "| tidewire | 1,234 |",
+    ]
 
 
 def test_resident_memory_is_read_and_its_absence_told() -> None:

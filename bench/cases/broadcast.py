@@ -1,0 +1,33 @@
+"""Shell: one subject that everyone reads, one event at a time: what a delivery with a write of its own costs."""
+
+from bench.cases.course import each_way, running
+from bench.measurement import Measurement
+from bench.plan import Plan
+from bench.way import Site, Way
+from bench.ways import WAYS
+
+CASE = "broadcast"
+ACKED = "broadcast acked"
+"""The same, where each client acknowledges each event."""
+ALWAYS_ACKED = {"mosquitto"}
+"""Ways whose protocol acknowledges each event by nature (QoS 1): their one figure is compared with acked ones."""
+WARM = 3
+"""Events before the first that counts."""
+
+
+async def broadcast(site: Site, plan: Plan) -> list[Measurement]:
+    """All ways; those that speak Tidewire's protocol without and with an acknowledgement of each event."""
+
+    async def one(way: Way) -> list[Measurement]:
+        measured: list[Measurement] = []
+        async with running(site, plan, way, plan.sessions, shared=True) as course:
+            for acked in (False, True) if way.dialect == "tidewire" else (way.name in ALWAYS_ACKED,):
+                await course.acks(on=acked)
+                await course.one_by_one(WARM)
+                async with course.spending() as spent:
+                    await course.one_by_one(plan.broadcast_events)
+                values = spent.each(plan.broadcast_events * plan.sessions)
+                measured.append(Measurement(case=ACKED if acked else CASE, way=way.name, values=values))
+        return measured
+
+    return await each_way(site, plan, CASE, WAYS, one)
