@@ -1,80 +1,79 @@
-"""Shell: a thousand devices in one process, on raw transports, so that the load generator is not the limit.
+"""Shell: thousands of devices in one process, on raw transports, so that the load generator is not the limit.
 
-Each device checks what it gets: its own events, counted from 0, in order, each once.
+Each device checks what it gets: its own events, counted from 0, in order, each once. What it speaks is a dialect.
 """
 
 import asyncio
 import ssl
 import time
+from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
-from bench.plan import EVERYONE, seen, subject
-from bench.websocket import CLOSE, client_text, take_messages, upgrade
+from bench.dialects import DIALECTS
+from bench.dialects.dialect import Dialect, Reader
+from bench.dialects.event_text import Event
+from bench.plan import EVERYONE, subject
+from bench.websocket import CLOSE, PING, client_pong, messages, upgrade
 from bench.worker import Handle, main
 
 CONNECTS = 32
-"""Connects at once."""
-_LIVE = b'"type":"live"'
-_WELCOME = b'"type":"welcome"'
-_PING = b'{"type":"ping"}'
-
-
-class _Welcome(msgspec.Struct):
-    stream: str
+"""Connects at once, unless the command says another number."""
+PERCENTILES = {"p50_ms": 0.5, "p99_ms": 0.99, "p999_ms": 0.999}
 
 
 class Device(asyncio.Protocol):
-    """One session of one device; connections come and go."""
+    """One device; its connections come and go."""
 
-    def __init__(self, load: "Load", number: int, token: str) -> None:
+    def __init__(self, load: "Load", number: int, dialect: Dialect) -> None:
         self.number = number
         self.events = 0
-        self.seq = 0
         self.is_live = False
         self.is_open = False
         self.wrong: list[str] = []
         self.opened: asyncio.Future[None] | None = None
         self._load = load
-        self._token = token
-        self._stream = ""
+        self._dialect = dialect
+        self._session = b"0" if load.is_shared else b"%d" % number
+        self._seq = 0
+        self._unacknowledged = 0
         self._transport: asyncio.Transport | None = None
-        self._received = bytearray()
+        self._rest = b""
         self._upgraded = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: TLS is up."""
-        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write"), "a stream"
         self._transport = transport  # type: ignore[assignment]  # uvloop's own class
-        self._received.clear()
+        self._rest = b""
         self._upgraded = self.is_live = False
-        self.write(upgrade("127.0.0.1", self._load.path, "tidewire.v1.json"))
+        self.write(upgrade("127.0.0.1", self._dialect.path, self._dialect.subprotocol))
 
     def data_received(self, data: bytes) -> None:
         """asyncio: bytes came."""
-        self._received += data
+        if self._rest:
+            data = self._rest + data
         if not self._upgraded:
-            end = self._received.find(b"\r\n\r\n")
-            if end < 0:
+            head, end, data = data.partition(b"\r\n\r\n")
+            if not end:
+                self._rest = head
                 return
-            if not self._received.startswith(b"HTTP/1.1 101"):
-                self._fail(f"upgrade refused: {bytes(self._received[:60])!r}")
+            self._upgrade(head)
+            if not self._upgraded:
                 return
-            del self._received[: end + 4]
-            self._upgraded = self.is_open = True
-            if self.opened is not None and not self.opened.done():
-                self.opened.set_result(None)
-        for opcode, message in take_messages(self._received):
-            if opcode == CLOSE:
-                self._fail(f"closed by the server with {int.from_bytes(message[:2])}")
-            else:
+        whole, self._rest = messages(data)
+        for opcode, message in whole:
+            if opcode < CLOSE:
                 self._take(message)
+            elif opcode == CLOSE:
+                self._fail(f"closed by the server with {int.from_bytes(message[:2])} {message[2:]!r}")
+            elif opcode == PING:
+                self.write(client_pong(message))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """asyncio: the socket is gone."""
         if self.is_open:
             self._fail(f"lost the connection ({exc})")
+        elif self.opened is not None and not self.opened.done():
+            self.opened.set_exception(ConnectionError(f"no upgrade ({exc})"))
 
     def write(self, data: bytes) -> None:
         """Write bytes as they are."""
@@ -82,21 +81,14 @@ class Device(asyncio.Protocol):
         self._transport.write(data)
 
     def hello(self) -> None:
-        """Send the ``connect`` frame: with ``resume``, once something was received."""
-        frame: dict[str, Any] = {
-            "type": "connect",
-            "token": self._token,
-            "session": f"bench-{self.number}",
-            "subscribe": [EVERYONE if self._load.is_shared else subject(self.number)],
-        }
-        if self._stream and self.seq:
-            frame["resume"] = {"stream": self._stream, "seq": self.seq}
-        self.write(client_text(msgspec.json.encode(frame)))
+        """Begin: from where the last connection ended, where the dialect can say so."""
+        self.write(self._dialect.hello())
 
     def acknowledge(self) -> None:
         """Say that everything received is processed."""
-        if self.seq:
-            self.write(client_text(b'{"type":"ack","seq":%d}' % self.seq))
+        self._unacknowledged = 0
+        if ack := self._dialect.ack():
+            self.write(ack)
 
     def cut(self) -> None:
         """Drop the connection without a word, as a tunnel does."""
@@ -104,37 +96,50 @@ class Device(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def _upgrade(self, head: bytes) -> None:
+        if not head.startswith(b"HTTP/1.1 101"):
+            self._fail(f"upgrade refused: {head[:60]!r}")
+            return
+        self._upgraded = self.is_open = True
+        if self.opened is not None and not self.opened.done():
+            self.opened.set_result(None)
+
     def _take(self, message: bytes) -> None:
-        load = self._load
-        got = seen(message)
+        load, dialect = self._load, self._dialect
+        got = dialect.take(message)
         if got:
-            now_ns = time.monotonic_ns()
-            for event in got:
-                if load.is_counting:
-                    self._check(event.session, event.n, event.seq)
-                load.latencies_ns.append(now_ns - event.published_ns)
-            self.seq = max(self.seq, got[-1].seq)
-            self.events += len(got)
-            load.got += len(got)
-            if load.acks:
-                self.acknowledge()
-        if _LIVE in message:
+            if load.is_counting:
+                self._check(got)
+            count = len(got)
+            self.events += count
+            load.count(got)
+            if load.ack_each:
+                self._unacknowledged += count
+                if self._unacknowledged >= load.ack_each:
+                    self.acknowledge()
+        if dialect.reply:
+            self.write(dialect.reply)
+            dialect.reply = b""
+        if dialect.is_live and not self.is_live:
             self.is_live = True
             load.live += 1
-        elif _WELCOME in message:
-            self._stream = msgspec.json.decode(message, type=_Welcome).stream
-        elif message == _PING:
-            self.write(client_text(b'{"type":"pong"}'))
-        load.news.set()
+            load.news.set()
+        if dialect.wrong:
+            self._fail(f"was told: {dialect.wrong}")
 
-    def _check(self, session: int, n: int, seq: int) -> None:
-        due = 0 if self._load.is_shared else self.number
-        if session != due or n != self.events_checked or seq <= self.seq_checked:
-            self._fail(f"got event {n} of {session} (sequence {seq}), due was {self.events_checked}")
-        self.events_checked, self.seq_checked = n + 1, seq
+    def _check(self, got: list[Event]) -> None:
+        due, session, seq = self.events_checked, self._session, self._dialect.seq
+        for its_session, n, _ in got:
+            if its_session != session or int(n) != due:
+                self._fail(f"got event {int(n)} of {int(its_session)} (sequence {seq}), due was {due}")
+            due = int(n) + 1
+        if seq:
+            if seq <= self._seq:
+                self._fail(f"got event sequence {seq} after {self._seq}")
+            self._seq = seq
+        self.events_checked = due
 
     events_checked = 0
-    seq_checked = 0
 
     def _fail(self, what: str) -> None:
         self.wrong.append(f"device {self.number} {what}")
@@ -148,13 +153,17 @@ class Load:
     """All devices."""
 
     def __init__(self) -> None:
-        self.path = "/v1/session"
-        self.acks = True
+        self.ack_each = 1
+        """Each device acknowledges after so many events; 0: never."""
         self.is_counting = True
         """Whether events carry numbers to check; the floor's frames are all the same."""
         self.is_shared = False
         """Whether all devices read the one subject of a broadcast, instead of each its own."""
+        self.sample_each = 1
+        """The latency of one event in so many is taken."""
         self.got = 0
+        self.due = 0
+        """Events that somebody waits for."""
         self.live = 0
         self.wrong = 0
         self.latencies_ns: list[int] = []
@@ -162,6 +171,17 @@ class Load:
         self._devices: list[Device] = []
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._port = 0
+
+    def count(self, got: list[Event]) -> None:
+        """Count events; take the latency of every ``sample_each``-th of all."""
+        first = -self.got % self.sample_each
+        self.got += len(got)
+        if first < len(got):
+            now_ns = time.monotonic_ns()
+            for event in got[first :: self.sample_each]:
+                self.latencies_ns.append(now_ns - int(event[2]))
+        if self.got >= self.due:
+            self.news.set()
 
     async def handle(self, command: dict[str, Any]) -> dict[str, Any]:
         """One of the commands below."""
@@ -171,9 +191,9 @@ class Load:
             case "target":
                 self._port = command["port"]
             case "open":
-                await self._open(command["first"], command["last"])
+                await self._open(command["first"], command["last"], command.get("at_once", CONNECTS))
             case "acks":
-                self._set_acks(is_on=command["on"])
+                self._set_acks(command.get("each", 1) if command["on"] else 0)
             case "hello":
                 await self._hello(command["first"], command["last"], command["within_s"])
             case "expect":
@@ -184,10 +204,10 @@ class Load:
                 raise ValueError(f"no command {other}")
         return {}
 
-    def _set_acks(self, *, is_on: bool) -> None:
-        """Acknowledge each message, after what is outstanding; or nothing."""
-        self.acks = is_on
-        if is_on:
+    def _set_acks(self, each: int) -> None:
+        """Acknowledge after every ``each`` events, and at once what is outstanding; 0: nothing from now on."""
+        self.ack_each = each
+        if each:
             for device in self._devices:
                 device.acknowledge()
 
@@ -199,10 +219,15 @@ class Load:
         self._tls.load_verify_locations(command["ca"])
         self.is_counting = command["counting"]
         self.is_shared = command.get("shared", False)
-        self._devices = [Device(self, number, token) for number, token in enumerate(command["tokens"])]
+        self.sample_each = command.get("sample_each", 1)
+        dialect = DIALECTS[command.get("dialect", "tidewire")]
+        self._devices = [
+            Device(self, number, dialect(Reader(number, EVERYONE if self.is_shared else subject(number), token)))
+            for number, token in enumerate(command["tokens"])
+        ]
 
-    async def _open(self, first: int, last: int) -> None:
-        gate = asyncio.Semaphore(CONNECTS)
+    async def _open(self, first: int, last: int, at_once: int) -> None:
+        gate = asyncio.Semaphore(at_once)
         loop = asyncio.get_running_loop()
 
         async def one(device: Device) -> None:
@@ -216,26 +241,28 @@ class Load:
         await asyncio.gather(*(one(device) for device in self._devices[first:last]))
 
     async def _hello(self, first: int, last: int, within_s: float) -> None:
-        """Open the sessions whose sockets wait; return when each is live."""
+        """Begin on the sockets that wait; return when each is live."""
         self.live = 0
         for device in self._devices[first:last]:
             device.hello()
         await self._until(lambda: self.live >= last - first, within_s, "live sessions")
 
     async def _expect(self, each: int, within_s: float) -> dict[str, Any]:
-        """Return when every device has had ``each`` events since it was made; fail when one has another."""
-        due = each * len(self._devices)
-        await self._until(lambda: self.got >= due, within_s, f"of {due} events")
+        """Return when every device has had ``each`` events since it was made; fail when one has another.
+
+        The answer has percentiles of the latencies since the last answer, in ms.
+        """
+        self.due = each * len(self._devices)
+        await self._until(lambda: self.got >= self.due, within_s, f"of {self.due} events")
         off = [device for device in self._devices if device.events != each]
         if off:
             raise AssertionError(f"{len(off)} devices did not get {each} events: {off[0].number} got {off[0].events}")
         latencies, self.latencies_ns = sorted(self.latencies_ns), []
-        places = {"p50_ms": 0.5, "p99_ms": 0.99}
         if not latencies:
             return {}
-        return {name: latencies[int(place * (len(latencies) - 1))] / 1e6 for name, place in places.items()}
+        return {name: latencies[int(place * (len(latencies) - 1))] / 1e6 for name, place in PERCENTILES.items()}
 
-    async def _until(self, is_done: Any, within_s: float, what: str) -> None:
+    async def _until(self, is_done: Callable[[], bool], within_s: float, what: str) -> None:
         try:
             async with asyncio.timeout(within_s):
                 while not is_done() and not self.wrong:

@@ -1,7 +1,11 @@
 """A device that misses an event, gets one twice or another's fails the run."""
 
+from itertools import islice
+
 import pytest
 
+from bench.dialects import DIALECTS
+from bench.dialects.dialect import Reader
 from bench.load_client import Device, Load
 from bench.plan import payload
 from bench.websocket import server_text
@@ -21,9 +25,10 @@ def event(seq: int, session: int, n: int) -> bytes:
     return b'{"type":"event","seq":%d,"subject":"orders.c7.x","data":%s}' % (seq, payload(session, n, 1))
 
 
-def device(*messages: bytes) -> tuple[Load, Device, Transport]:
+def device(*messages: bytes, is_shared: bool = False) -> tuple[Load, Device, Transport]:
     load, transport = Load(), Transport()
-    made = Device(load, 7, "token")
+    load.is_shared = is_shared
+    made = Device(load, 7, DIALECTS["tidewire"](Reader(7, "orders.c7.x", "token")))
     load._devices.append(made)
     made.connection_made(transport)  # type: ignore[arg-type]
     made.data_received(b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + b"".join(map(server_text, messages)))
@@ -31,9 +36,8 @@ def device(*messages: bytes) -> tuple[Load, Device, Transport]:
 
 
 async def test_what_is_due_in_order_is_right_and_acknowledged() -> None:
-    load, made, transport = device(event(3, 7, 0), event(9, 7, 1))
+    load, _, transport = device(event(3, 7, 0), event(9, 7, 1))
     await load.handle({"do": "expect", "each": 2, "within_s": 1})
-    assert made.seq == 9
     assert transport.written[-1].endswith(b'{"type":"ack","seq":9}')
 
 
@@ -43,6 +47,7 @@ async def test_what_is_due_in_order_is_right_and_acknowledged() -> None:
         [event(3, 7, 1)],  # one was lost
         [event(3, 7, 0), event(4, 7, 0)],  # one came again
         [event(3, 7, 0), event(2, 7, 1)],  # sequences fell
+        [event(3, 7, 0), event(4, 7, 2) + event(5, 7, 1)],  # they changed places
         [event(3, 8, 0)],  # another's
     ],
 )
@@ -72,7 +77,51 @@ async def test_a_close_by_the_server_fails_the_run() -> None:
 
 
 async def test_devices_that_share_a_subject_get_the_same_events() -> None:
-    load, made, _ = device()
-    load.is_shared = True
-    made.data_received(b"".join(server_text(event(seq, 0, n)) for n, seq in enumerate((4, 5))))
+    load, _, _ = device(event(4, 0, 0), event(5, 0, 1), is_shared=True)
     await load.handle({"do": "expect", "each": 2, "within_s": 1})
+
+
+async def test_a_device_of_a_broadcast_is_wrong_with_its_own_events() -> None:
+    load, _, _ = device(event(4, 7, 0), is_shared=True)
+    with pytest.raises(AssertionError, match="got event 0 of 7"):
+        await load.handle({"do": "expect", "each": 1, "within_s": 1})
+
+
+async def test_acknowledgements_come_after_so_many_events_and_none_when_off() -> None:
+    load, made, transport = device()
+    await load.handle({"do": "acks", "on": True, "each": 3})
+    for n in range(7):
+        made.data_received(server_text(event(n + 1, 7, n)))
+    await load.handle({"do": "acks", "on": False})
+    made.data_received(server_text(event(8, 7, 7)))
+    assert [said[6:] for said in transport.written[1:]] == [b'{"type":"ack","seq":%d}' % seq for seq in (3, 6)]
+
+
+async def test_one_latency_in_so_many_is_taken_whatever_comes_together() -> None:
+    load, made, _ = device()
+    load.sample_each = 4
+    numbers = iter(range(12))
+    for together in (1, 5, 2, 4):
+        made.data_received(b"".join(server_text(event(n + 1, 7, n)) for n in islice(numbers, together)))
+    assert len(load.latencies_ns) == 3
+    assert set(await load.handle({"do": "expect", "each": 12, "within_s": 1})) == {"p50_ms", "p99_ms", "p999_ms"}
+
+
+async def test_a_websocket_ping_is_answered() -> None:
+    _, made, transport = device()
+    made.data_received(b"\x89\x02hi")
+    assert transport.written[-1] == b"\x8a\x82\0\0\0\0hi"
+
+
+async def test_what_a_server_says_that_ends_a_run_fails_it() -> None:
+    load, _, _ = device(b'{"type":"gap","after":0,"before":9,"reason":"expired"}')
+    with pytest.raises(AssertionError, match=r"device 7 was told: .*gap"):
+        await load.handle({"do": "expect", "each": 1, "within_s": 1})
+
+
+async def test_an_upgrade_in_pieces_is_read() -> None:
+    load, made, _ = device()
+    made.connection_made(Transport())  # type: ignore[arg-type]
+    for piece in (b"HTTP/1.1 101 Switching", b" Protocols\r\n\r", b"\n" + server_text(b'{"type":"live","seq":1}')):
+        made.data_received(piece)
+    assert load.live == 1

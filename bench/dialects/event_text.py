@@ -1,0 +1,12 @@
+"""Pure: the published events in what a client got. In every dialect they travel as they were published."""
+
+import re
+
+Event = tuple[bytes, bytes, bytes]
+"""Digits of the session, of ``n`` and of the nanoseconds at which it was published (``bench.plan.payload``)."""
+EVENT = re.compile(rb'\{"s":(\d+),"n":(\d+),"t":(\d+),')
+
+
+def events(message: bytes) -> list[Event]:
+    """The events in a message, in order."""
+    return EVENT.findall(message)
