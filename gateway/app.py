@@ -90,6 +90,7 @@ async def run(
             for task in (stopping, *background):
                 task.cancel()
             await asyncio.gather(stopping, *background, return_exceptions=True)
+            listener.abort()
             await house.durables.puller.close()
             await link.close()
     log.info("gateway stopped", extra={"worker": worker})

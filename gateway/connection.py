@@ -5,20 +5,18 @@ session is told so and lags; when it has taken nothing for ``write_stall_s`` it 
 """
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
-
-from aiohttp import web
 
 from gateway import close_codes, frames
 from gateway.effects import Close, Effect, Hold, PumpAgain, ReadDurable, Release, Save, VerifyToken
 from gateway.exchange import Exchange
 from gateway.house import House
 from gateway.session import Phase, Session
+from gateway.websocket import WebSocket
 from gateway.websocket_frame import websocket_messages
 from replay.catchup import Failed, Read
 from replay.cursors import Cursor
@@ -36,8 +34,6 @@ WRITE_LOW_BYTES = 65_536
 """Unsent bytes at which it takes some again."""
 UNSENT_MOST_BYTES = 4_194_304
 """Unsent bytes at which a client that goes on sending frames is closed; events alone stop at ``WRITE_HIGH_BYTES``."""
-CLOSE_S = 2.0
-"""Seconds for a close handshake; then the socket is cut."""
 
 
 class Connection:
@@ -47,9 +43,8 @@ class Connection:
         self,
         house: House,
         exchange: Exchange,
-        socket: web.WebSocketResponse,
+        socket: WebSocket,
         transport: asyncio.Transport,
-        drained: Callable[[], Awaitable[None]],
         *,
         key: str,
         owner: Owner,
@@ -76,7 +71,6 @@ class Connection:
         self.held: dict[str, None] = {}
         self._socket = socket
         self._transport = transport
-        self._drained = drained
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_draining = False
         transport.set_write_buffer_limits(WRITE_HIGH_BYTES, WRITE_LOW_BYTES)
@@ -175,18 +169,17 @@ class Connection:
         """Store the record within the configured time."""
         self.house.cursors.save_soon(self.cursor)
 
-    async def ended(self) -> None:
-        """The socket is gone: store where the session stands, and park it."""
+    def ended(self) -> None:
+        """The socket is gone, or closed: store where the session stands, and park it."""
         self.session.end()
-        parking = asyncio.create_task(self._store_and_park(), name="park")
-        self.house.keep(parking)  # before the exchange may look empty: a drain waits for it
+        # before the exchange may look empty: a drain waits for it
+        self.house.keep(asyncio.create_task(self._store_and_park(), name="park"))
         self.exchange.detach(self)
         self.house.counters.events_sent += self.session.events_sent
         self.house.counters.events_replayed += self.session.events_replayed
         for task in list(self._tasks):
             task.cancel()
         self.house.replays.leave(self)
-        await asyncio.shield(parking)
 
     async def _store_and_park(self) -> None:
         if self.cursor.is_lost:
@@ -278,9 +271,7 @@ class Connection:
         self.house.keep(task)
 
     async def _close_socket(self, code: int) -> None:
-        with contextlib.suppress(TimeoutError, ConnectionError, RuntimeError):
-            async with asyncio.timeout(CLOSE_S):
-                await self._socket.close(code=code, message=close_codes.REASONS[code].encode())
+        await self._socket.close(code, close_codes.REASONS[code].encode())
         self._transport.abort()
 
     async def _drain(self) -> None:
@@ -290,7 +281,7 @@ class Connection:
             unsent = self._transport.get_write_buffer_size()
             try:
                 async with asyncio.timeout(stall_s):
-                    await self._drained()
+                    await self._socket.drained()
                 break
             except TimeoutError:
                 if self._transport.get_write_buffer_size() >= unsent:

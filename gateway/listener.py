@@ -10,14 +10,15 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from gateway.client_framing import Reader, StrictReader
 from gateway.house import House
 from gateway.rates import TokenBucket
+from gateway.websocket import WebSocket
 
 log = logging.getLogger(__name__)
 
@@ -27,55 +28,41 @@ ADDRESSES_MOST = 10_000
 
 
 class Handler(RequestHandler):
-    """aiohttp's connection, which also knows whom it counts for and when its transport takes bytes again."""
+    """aiohttp's connection while it speaks HTTP; it lets go of its transport when that has become a WebSocket."""
 
-    __slots__ = ("_listener", "_peer", "_strict", "_takes", "_welcomed")
+    __slots__ = ("_listener", "_peer")
 
     def __init__(self, listener: "Listener", peer: str, server: web.Server, **settings: Any) -> None:
         super().__init__(server, **settings)
         self._listener = listener
         self._peer = peer
-        self._welcomed = False
-        self._strict: StrictReader | None = None
-        self._takes = asyncio.Event()
-        self._takes.set()
 
-    def set_parser(self, parser: Reader, data_received_cb: Callable[[], None] | None = None) -> None:
-        """aiohttp: from here on the bytes are those of a WebSocket, read by ``parser``."""
-        takes_control = self._listener.control_frames()
-        self._strict = strict = StrictReader(parser, takes_control)
-        super().set_parser(strict, data_received_cb)  # type: ignore[arg-type]  # it calls nothing else
-
-    @property
-    def is_flooded(self) -> bool:
-        """Whether the peer sent more pings than it may: that is why its WebSocket was failed."""
-        return self._strict is not None and self._strict.is_flooded
-
-    def pause_writing(self) -> None:
-        """asyncio: the transport's high-water mark is passed."""
-        super().pause_writing()
-        self._takes.clear()
-
-    def resume_writing(self) -> None:
-        """asyncio: the transport has drained to its low-water mark."""
-        super().resume_writing()
-        self._takes.set()
+    def set_parser(self, parser: object, data_received_cb: Callable[[], None] | None = None) -> None:
+        """aiohttp: what comes now are frames. Its own reader gets none of them: ``upgraded`` hands them on."""
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """asyncio: the socket is gone."""
+        """asyncio: the socket is gone, before it was a WebSocket."""
         super().connection_lost(exc)
-        self._takes.set()
-        self._listener.gone(self._peer, was_welcomed=self._welcomed)
+        self._listener.gone(self._peer, was_welcomed=False)
 
-    async def drained(self) -> None:
-        """Return when the transport takes bytes again, or is gone."""
-        await self._takes.wait()
+    def upgraded(self) -> tuple[WebSocket, asyncio.Transport, Callable[[], None]] | None:
+        """The connection as a WebSocket, its transport, and what to call when its peer has shown a good token.
 
-    def welcomed(self) -> None:
-        """The peer has shown a good token."""
-        if not self._welcomed:
-            self._welcomed = True
-            self._listener.welcomed(self._peer)
+        None when it is gone. Nothing of aiohttp's is left behind it.
+        """
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return None
+        listener, peer, early = self._listener, self._peer, self._message_tail
+        socket = listener.websocket(peer, transport)
+        transport.set_protocol(socket)
+        if self._buffer_paused:
+            transport.resume_reading()
+        self.transport = None  # else the next line closes it
+        super().connection_lost(None)
+        if early:
+            socket.data_received(early)
+        return socket, transport, partial(listener.welcomed, socket)
 
 
 class Listener:
@@ -93,6 +80,8 @@ class Listener:
         self._strange: Counter[str] = Counter()
         """Connections that have not been welcomed, by address."""
         self._rates: dict[str, TokenBucket] = {}
+        self._sockets: dict[WebSocket, tuple[str, bool]] = {}
+        """Open WebSockets, with their address and whether they were welcomed."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._accepting: asyncio.Task[Any] | None = None
 
@@ -143,15 +132,33 @@ class Listener:
         if self._socket is not None:
             self._socket.close()
 
-    def control_frames(self) -> Callable[[], bool]:
-        """A new connection's allowance of pings, pongs and closes, each of which asks for itself."""
-        limits, time_s = self._limits, self._loop.time
-        bucket = TokenBucket(limits.frames_per_s, limits.frames_burst, time_s())
-        return lambda: bucket.take(1, time_s())
+    def websocket(self, peer: str, transport: asyncio.Transport) -> WebSocket:
+        """A connection of this address that has become a WebSocket."""
+        limits = self._limits
+        socket = WebSocket(
+            transport,
+            message_most_bytes=limits.frame_bytes,
+            control_frames=(limits.frames_per_s, limits.frames_burst),
+            lost=self._lost,
+        )
+        self._sockets[socket] = peer, False
+        return socket
 
-    def welcomed(self, peer: str) -> None:
-        """A connection of this address has shown a good token."""
-        self._subtract(self._strange, peer)
+    def welcomed(self, socket: WebSocket) -> None:
+        """Who is on this socket has shown a good token."""
+        known = self._sockets.get(socket)
+        if known is not None and not known[1]:
+            self._sockets[socket] = known[0], True
+            self._subtract(self._strange, known[0])
+
+    def _lost(self, socket: WebSocket) -> None:
+        peer, was_welcomed = self._sockets.pop(socket)
+        self.gone(peer, was_welcomed=was_welcomed)
+
+    def abort(self) -> None:
+        """Cut the WebSockets that are still there: the end of the process."""
+        for websocket in list(self._sockets):
+            websocket.abort()
 
     def gone(self, peer: str, *, was_welcomed: bool) -> None:
         """A connection of this address has ended."""

@@ -9,17 +9,19 @@ import logging
 import re
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
-
-from aiohttp import WSMsgType, web
+from collections.abc import Callable
+from functools import partial
 
 from gateway import close_codes, frames
 from gateway.access import Granted
 from gateway.claiming import Claiming
 from gateway.connection import Connection
 from gateway.house import House
+from gateway.incoming import OPCODES, Incoming
 from gateway.rates import TokenBucket
-from gateway.session import Phase, Session, SessionSettings
+from gateway.session import Session, SessionSettings
+from gateway.websocket import WebSocket
+from gateway.websocket_frame import websocket_messages
 from replay.record import Owner, session_key
 from security.errors import LimitReached, UpstreamUnavailable
 from security.permissions import Permissions
@@ -27,8 +29,6 @@ from security.tokens import Claims, Refused
 
 log = logging.getLogger(__name__)
 
-LARGE_BYTES = 4_096
-"""So many bytes of a message cost as much to read as a frame, and are counted as one."""
 SESSION_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -53,48 +53,44 @@ class Reception:
         """Sessions that are being claimed: they count as the principal's already."""
 
     async def serve(
-        self,
-        socket: web.WebSocketResponse,
-        transport: asyncio.Transport,
-        drained: Callable[[], Awaitable[None]],
-        encoding: str,
-        welcomed: Callable[[], None],
+        self, socket: WebSocket, transport: asyncio.Transport, encoding: str, welcomed: Callable[[], None]
     ) -> None:
-        """Serve one socket to its end. ``welcomed`` is called once it counts as authenticated."""
+        """Open a session on a socket; returns when it is open, or refused. ``welcomed`` is called when it is open."""
         house = self._house
         connection: Connection | None = None
         try:
             connect = await self._first_frame(socket, encoding)
-            connection = await self._open(connect, socket, transport, drained, encoding)
+            connection = await self._open(connect, socket, transport, encoding)
             self._begin(connection)
             welcomed()
-            await self._frames(connection, socket, encoding)
         except _Refusal as refusal:
-            await self._refuse(socket, encoding, refusal)
+            await self._refuse(socket, transport, encoding, refusal)
         except Exception:  # the top of a socket's task; a bug ends this connection, the others live on
             log.exception("a session failed", extra={"code": close_codes.INTERNAL})
             house.counters.closes[close_codes.INTERNAL] += 1
-            await self._close(socket, transport, close_codes.INTERNAL)
-        finally:
             if connection is not None:
                 self._leave(connection)
-                await connection.ended()
+            await self._close(socket, close_codes.INTERNAL)
+        else:
+            incoming = Incoming(connection, self._user_rate(connection.claims.principal))
+            socket.listen(incoming.take, partial(self._leave, connection))
 
-    async def _first_frame(self, socket: web.WebSocketResponse, encoding: str) -> frames.Connect:
+    async def _first_frame(self, socket: WebSocket, encoding: str) -> frames.Connect:
         house, limits = self._house, self._house.config.limits
         waiting = asyncio.timeout(0 if house.is_draining else limits.first_frame_s)
         house.first_frames.add(waiting)
         try:
             async with waiting:
-                message = await socket.receive()
+                received = await socket.first()
         except TimeoutError:
             raise _Refusal(close_codes.DRAINING if house.is_draining else close_codes.CONNECT_LATE) from None
         finally:
             house.first_frames.discard(waiting)
-        if message.type in (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR):
+        if received is None:
             raise _Refusal(0)
-        data = self._data(message.type, message.data, encoding)
-        decoded = frames.decode(data, encoding, limits.json_depth) if data is not None else frames.BadFrame("kind")
+        opcode, message = received
+        is_kind = opcode == OPCODES[encoding]
+        decoded = frames.decode(message, encoding, limits.json_depth) if is_kind else frames.BadFrame("kind")
         if isinstance(decoded, frames.BadFrame):
             self._house.counters.bad_frames[decoded.reason] += 1
             raise _Refusal(close_codes.BAD_FRAME, "bad_frame")
@@ -104,24 +100,11 @@ class Reception:
             raise _Refusal(close_codes.BAD_FRAME, "bad_frame")
         return connect
 
-    @staticmethod
-    def _data(kind: WSMsgType, data: object, encoding: str) -> bytes | None:
-        """The bytes of a message of the right kind for its encoding."""
-        if kind is WSMsgType.TEXT and encoding == frames.JSON and isinstance(data, str):
-            try:
-                return data.encode()
-            except UnicodeEncodeError:
-                return None
-        if kind is WSMsgType.BINARY and encoding == frames.MSGPACK and isinstance(data, bytes | bytearray):
-            return bytes(data)
-        return None
-
     async def _open(
         self,
         connect: frames.Connect,
-        socket: web.WebSocketResponse,
+        socket: WebSocket,
         transport: asyncio.Transport,
-        drained: Callable[[], Awaitable[None]],
         encoding: str,
     ) -> Connection:
         house = self._house
@@ -167,7 +150,6 @@ class Reception:
             exchange,
             socket,
             transport,
-            drained,
             key=key,
             owner=owner,
             claim=claimed.claim,
@@ -244,6 +226,8 @@ class Reception:
             del self._opening[principal]
 
     def _leave(self, connection: Connection) -> None:
+        """The connection's socket has ended."""
+        connection.ended()
         principal = connection.claims.principal
         held = self._user_sessions.get(principal, {})
         if held.get(connection.key) is connection:
@@ -269,53 +253,24 @@ class Reception:
             batch_events=config.admission.batch_events,
         )
 
-    async def _frames(self, connection: Connection, socket: web.WebSocketResponse, encoding: str) -> None:
-        """Frames until the socket ends."""
-        house, limits = self._house, self._house.config.limits
-        rate = TokenBucket(limits.frames_per_s, limits.frames_burst, house.now_s())
-        principal = connection.claims.principal
-        user_rate = self._user_rates.setdefault(
-            principal, TokenBucket(limits.user_frames_per_s, limits.user_frames_per_s, house.now_s())
-        )
-        async for message in socket:
-            if message.type is WSMsgType.ERROR:
-                return
-            if connection.session.phase is Phase.ENDED:
-                continue  # it was closed: what follows is not looked at, so that it cannot change why
-            data = self._data(message.type, message.data, encoding)
-            now_s = house.now_s()
-            more = len(data) // LARGE_BYTES if data is not None else 0
-            if not (rate.take(more, now_s) and user_rate.take(more, now_s)):
-                connection.close(close_codes.RATE_LIMITED, 1_000)
-                continue
-            decoded = frames.decode(data, encoding, limits.json_depth) if data is not None else frames.BadFrame("kind")
-            if isinstance(decoded, frames.BadFrame):
-                house.counters.bad_frames[decoded.reason] += 1
-                connection.close(close_codes.BAD_FRAME)
-                continue
-            if not (rate.take(len(decoded), now_s) and user_rate.take(len(decoded), now_s)):
-                connection.close(close_codes.RATE_LIMITED, 1_000)
-                continue
-            connection.receive(decoded)
+    def _user_rate(self, principal: tuple[str, str]) -> TokenBucket:
+        """The allowance that all connections of a principal share."""
+        rate = self._user_rates.get(principal)
+        if rate is None:
+            per_s = self._house.config.limits.user_frames_per_s
+            rate = self._user_rates[principal] = TokenBucket(per_s, per_s, self._house.now_s())
+        return rate
 
-    async def _refuse(self, socket: web.WebSocketResponse, encoding: str, refusal: _Refusal) -> None:
+    async def _refuse(self, socket: WebSocket, transport: asyncio.Transport, encoding: str, refusal: _Refusal) -> None:
         if not refusal.code:
             return
         self._house.counters.closes[refusal.code] += 1
-        if refusal.error:
+        if refusal.error and not socket.closed:
             message = close_codes.REASONS[refusal.code]
             error = frames.encode(frames.ErrorFrame(refusal.error, message, retry=False), encoding)
-            try:
-                await (socket.send_str(error.decode()) if encoding == frames.JSON else socket.send_bytes(error))
-            except ConnectionError:
-                return
-        await self._close(socket, None, refusal.code)
+            transport.write(websocket_messages([error], encoding))
+        await self._close(socket, refusal.code)
 
     @staticmethod
-    async def _close(socket: web.WebSocketResponse, transport: asyncio.Transport | None, code: int) -> None:
-        try:
-            async with asyncio.timeout(2):
-                await socket.close(code=code, message=close_codes.REASONS[code].encode())
-        except (TimeoutError, ConnectionError):
-            if transport is not None:
-                transport.abort()
+    async def _close(socket: WebSocket, code: int) -> None:
+        await socket.close(code, close_codes.REASONS[code].encode())

@@ -1,8 +1,9 @@
 """Shell: HTTP: the upgrade to a session, and what operators ask for.
 
-aiohttp speaks HTTP and reads WebSocket messages; what is written to a session goes straight to its transport.
+aiohttp speaks HTTP up to the upgrade and lets go of the connection then: ``gateway.websocket`` goes on.
 """
 
+import asyncio
 import logging
 from typing import Any
 
@@ -22,27 +23,14 @@ CREDENTIAL_NAMES = frozenset(("token", "access_token", "jwt"))
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
-RFC_CODES_END = 5_000
-"""Close codes below it exist (RFC 6455 7.4.2)."""
+class _Upgraded(web.Response):
+    """What aiohttp gets for an answer once the connection is not its own any more: nothing is written."""
 
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Nothing is to be prepared."""
 
-class _Socket(web.WebSocketResponse):
-    """aiohttp's WebSocket, with our close code for a message that is too large and the RFC's for a close of no code.
-
-    aiohttp answers two sorts of codes that no peer may send like good ones: 1006, and those from 5000 on.
-    """
-
-    handler: Handler | None = None
-    """Whose connection it is."""
-
-    async def close(self, *, code: int = 1000, message: bytes = b"", drain: bool = True) -> bool:
-        if code == 1009:
-            code, message = close_codes.FRAME_TOO_LARGE, close_codes.REASONS[close_codes.FRAME_TOO_LARGE].encode()
-        elif code == 1000 and (self.close_code == 1006 or (self.close_code or 0) >= RFC_CODES_END):
-            code = 1002
-        elif code == 1002 and self.handler is not None and self.handler.is_flooded:
-            code, message = close_codes.RATE_LIMITED, close_codes.REASONS[close_codes.RATE_LIMITED].encode()
-        return await super().close(code=code, message=message, drain=drain)
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Nothing is to be ended."""
 
 
 class Server:
@@ -97,33 +85,27 @@ class Server:
             house.counters.refused_sockets["subprotocol"] += 1
             message = f"offer one of the subprotocols {', '.join(frames.SUBPROTOCOLS)}"
             return web.json_response({"error": message}, status=400)
-        socket = _Socket(
-            protocols=(encoding,),
-            compress=False,
-            max_msg_size=house.config.limits.frame_bytes + 1,  # aiohttp refuses from this size on
-            timeout=2.0,
-            decode_text=True,
-        )
-        if not socket.can_prepare(request):
+        upgrade = web.WebSocketResponse(protocols=(encoding,), compress=False)
+        if not upgrade.can_prepare(request):
             return web.json_response({"error": "this is a WebSocket endpoint"}, status=400)
         handler = request.protocol
         assert isinstance(handler, Handler), "sockets come from our listener"
-        socket.handler = handler
         try:
-            await socket.prepare(request)
+            await upgrade.prepare(request)
         except ConnectionResetError:
             return web.Response(status=400)  # to nobody: the client is gone, and aiohttp would log an error for each
-        transport = request.transport
-        if transport is None:
-            return socket
-        origin = request.headers.get("Origin")
-        if origin is not None and origin not in self._origins:
-            house.counters.refused_sockets["origin"] += 1
-            house.counters.closes[close_codes.FORBIDDEN] += 1
-            await socket.close(code=close_codes.FORBIDDEN, message=b"forbidden")
-            return socket
-        await self._reception.serve(socket, transport, handler.drained, encoding, handler.welcomed)
-        return socket
+        upgraded = handler.upgraded()
+        if upgraded is not None:
+            socket, transport, welcomed = upgraded
+            origin = request.headers.get("Origin")
+            if origin is not None and origin not in self._origins:
+                house.counters.refused_sockets["origin"] += 1
+                house.counters.closes[close_codes.FORBIDDEN] += 1
+                work = socket.close(close_codes.FORBIDDEN, b"forbidden")
+            else:
+                work = self._reception.serve(socket, transport, encoding, welcomed)
+            house.keep(asyncio.create_task(work, name="open"))
+        return _Upgraded()
 
 
 def _carries_credential(request: web.Request) -> bool:

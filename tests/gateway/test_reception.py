@@ -10,7 +10,7 @@ from tests.gateway.driven_session import claims
 
 
 def connection(key: str) -> Connection:
-    return cast(Connection, SimpleNamespace(key=key, claims=claims()))
+    return cast(Connection, SimpleNamespace(key=key, claims=claims(), ended=lambda: None))
 
 
 def test_a_connection_that_was_taken_over_may_leave_last() -> None:

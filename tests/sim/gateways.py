@@ -103,6 +103,8 @@ class GatewayNode:
         self.link: Any = None
         self._reception: Reception | None = None
         self._is_leaving = False
+        self.opening: asyncio.Task[Any] | None = None
+        """The newest socket's opening."""
 
     @property
     def process(self) -> str:
@@ -136,10 +138,11 @@ class GatewayNode:
     def serve(self, wire: Wire, encoding: str) -> None:
         """Take a socket whose upgrade is done."""
         assert self._reception is not None, "only a running gateway is reached"
+        for gone in [wire for wire in self.wires if wire.socket.closed]:
+            del self.wires[gone]
         self.wires[wire] = None
-        work = self._reception.serve(wire.socket, wire.transport, wire.transport.drained, encoding, lambda: None)  # type: ignore[arg-type]
-        serving = self._processes.start(self.process, work)
-        serving.add_done_callback(lambda _: self.wires.pop(wire, None))
+        work = self._reception.serve(wire.socket, wire.transport, encoding, lambda: None)  # type: ignore[arg-type]
+        self.opening = self._processes.start(self.process, work)
 
     async def kill(self, *, silently: bool) -> None:
         """``kill -9``, or the machine is gone: its peers are told, or not."""

@@ -1,23 +1,24 @@
 """The way between a device and a gateway: ordered, slow, stalled, cut, or silent; and the two ends that use it.
 
-``Socket`` and ``Transport`` are what ``gateway.reception`` sees of aiohttp, ``DeviceSocket`` what the Python client
+``Socket`` and ``Transport`` are what ``gateway.reception`` sees of a WebSocket, ``DeviceSocket`` what the Python client
 sees of websockets.
 """
 
 import asyncio
+import contextvars
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from functools import partial
 from random import Random
 
-from aiohttp import WSMessage, WSMsgType
 from tidewire_client.connection import CLOSE_WITHIN_S
 from websockets.exceptions import ConnectionClosedError
 from websockets.frames import Close
 
-CLOSE_WAIT_S = 2.0
-"""How long the gateway's end of a socket waits for the device's answer to its close, as aiohttp is told to."""
+from gateway.client_framing import BINARY, TEXT, Received
 
+CLOSE_WAIT_S = 2.0
+"""How long the gateway's end of a socket waits for the device's answer to its close."""
 
 TICK_S = 1e-6
 
@@ -71,7 +72,7 @@ class Wire:
         """Tells the device that it is over, with the close code if there was one."""
         self.sent: Callable[[bytes], None] = lambda _message: None
         """Sees each message that the gateway writes, as it is written."""
-        self.taken: Callable[[str | bytes], None] = lambda _message: None
+        self.taken: Callable[[bytes], None] = lambda _message: None
         """Sees each message that the gateway reads, as it is read."""
         self._is_over = False
 
@@ -134,87 +135,103 @@ class Transport:
 
     async def drained(self) -> None:
         """Return when the socket takes some again."""
-        while self.get_write_buffer_size() > self._low:
-            if self._wire.socket.is_lost:
-                raise ConnectionResetError
+        while self.get_write_buffer_size() > self._low and not self._wire.socket.is_lost:
             self._wire.down.arrived.clear()
             await self._wire.down.arrived.wait()
 
 
 class Socket:
-    """The gateway's way of reading and closing (``aiohttp.web.WebSocketResponse`` as far as it is used)."""
+    """The gateway's way of reading and closing (``gateway.websocket.WebSocket`` as far as it is used)."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
-        self._inbox: deque[WSMessage] = deque()
+        self._inbox: deque[Received] = deque()
         self._news = asyncio.Event()
+        self._listener: Callable[[int, bytes], None] | None = None
+        self._ended: Callable[[], None] | None = None
+        self._context = contextvars.copy_context()
         self.closed = False
         self.is_lost = False
         self._answered = asyncio.Event()
 
     def put(self, data: str | bytes) -> None:
         """A message of the device has arrived."""
-        kind = WSMsgType.TEXT if isinstance(data, str) else WSMsgType.BINARY
-        self._inbox.append(WSMessage(kind, data, None))
-        self._news.set()
+        if self.closed:
+            return
+        message = (TEXT, data.encode()) if isinstance(data, str) else (BINARY, data)
+        if self._listener is None:
+            self._inbox.append(message)
+            self._news.set()
+        else:
+            self._hand_over(message)
 
     def lose(self) -> None:
         """The connection is gone."""
-        self.is_lost = self.closed = True
-        self._answered.set()
-        self._news.set()
+        self.is_lost = True
+        self._over()
 
     def answer_close(self) -> None:
         """The device has closed, or has answered our close."""
-        self.closed = True
-        self._answered.set()
-        self._news.set()
+        self._over()
 
-    async def receive(self) -> WSMessage:
+    async def first(self) -> Received | None:
         while not self._inbox:
             if self.closed:
-                return WSMessage(WSMsgType.CLOSED, None, None)
+                return None
             self._news.clear()
             await self._news.wait()
         message = self._inbox.popleft()
-        self._wire.taken(message.data)
+        self._wire.taken(message[1])
         return message
 
-    async def __aiter__(self) -> AsyncIterator[WSMessage]:
-        while (message := await self.receive()).type is not WSMsgType.CLOSED:
-            yield message
-
-    async def close(self, *, code: int = 1000, message: bytes = b"") -> bool:
-        del message
+    def listen(self, listener: Callable[[int, bytes], None], ended: Callable[[], None]) -> None:
+        self._listener, self._ended = listener, ended
+        self._context = contextvars.copy_context()  # what a message brings about is the gateway's doing
+        while self._inbox:
+            self._hand_over(self._inbox.popleft())
         if self.closed:
-            return False
+            self._end()
+
+    async def close(self, code: int, reason: bytes) -> None:
+        del reason
+        if self.closed:
+            return
         self.closed = True
         self._inbox.clear()
         self._news.set()
         self._wire.down.send(4, lambda: self._closed_by_gateway(code))
+        self._end()
         try:
             async with asyncio.timeout(CLOSE_WAIT_S):
                 await self._answered.wait()
         except TimeoutError:
             pass
         self._wire.transport.abort()
-        return True
+
+    async def drained(self) -> None:
+        """Return when the socket takes some again, or is gone."""
+        await self._wire.transport.drained()
+
+    def _hand_over(self, message: Received) -> None:
+        if self._listener is None:
+            return
+        self._wire.taken(message[1])
+        self._context.run(self._listener, *message)
+
+    def _over(self) -> None:
+        self.closed = True
+        self._answered.set()
+        self._news.set()
+        self._end()
+
+    def _end(self) -> None:
+        ended, self._ended, self._listener = self._ended, None, None
+        if ended is not None:
+            self._context.run(ended)
 
     def _closed_by_gateway(self, code: int) -> None:
         self._wire.over(code)
         self._wire.up.send(4, self.answer_close)
-
-    async def send_str(self, text: str) -> None:
-        self._send(text.encode())
-
-    async def send_bytes(self, data: bytes) -> None:
-        self._send(data)
-
-    def _send(self, data: bytes) -> None:
-        if self.is_lost:
-            raise ConnectionResetError
-        self._wire.sent(data)
-        self._wire.down.send(len(data), lambda: self._wire.hear(data))
 
 
 def messages_of(data: bytes) -> list[tuple[int, bytes]]:
