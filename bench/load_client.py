@@ -31,6 +31,8 @@ class Device(asyncio.Protocol):
         self.is_open = False
         self.wrong: list[str] = []
         self.opened: asyncio.Future[None] | None = None
+        self.lived: asyncio.Future[None] | None = None
+        """Somebody waits for it to be live."""
         self._load = load
         self._dialect = dialect
         self._session = b"0" if load.is_shared else b"%d" % number
@@ -124,6 +126,8 @@ class Device(asyncio.Protocol):
             self.is_live = True
             load.live += 1
             load.news.set()
+            if self.lived is not None and not self.lived.done():
+                self.lived.set_result(None)
         if dialect.wrong:
             self._fail(f"was told: {dialect.wrong}")
 
@@ -145,8 +149,9 @@ class Device(asyncio.Protocol):
         self.wrong.append(f"device {self.number} {what}")
         self._load.wrong += 1
         self._load.news.set()
-        if self.opened is not None and not self.opened.done():
-            self.opened.set_exception(ConnectionError(what))
+        for waiting in (self.opened, self.lived):
+            if waiting is not None and not waiting.done():
+                waiting.set_exception(ConnectionError(what))
 
 
 class Load:
@@ -196,6 +201,8 @@ class Load:
                 self._set_acks(command.get("each", 1) if command["on"] else 0)
             case "hello":
                 await self._hello(command["first"], command["last"], command["within_s"])
+            case "come back":
+                return await self._come_back(command)
             case "expect":
                 return await self._expect(command["each"], command["within_s"])
             case "cut":
@@ -220,25 +227,51 @@ class Load:
         self.is_counting = command["counting"]
         self.is_shared = command.get("shared", False)
         self.sample_each = command.get("sample_each", 1)
-        dialect = DIALECTS[command.get("dialect", "tidewire")]
-        self._devices = [
-            Device(self, number, dialect(Reader(number, EVERYONE if self.is_shared else subject(number), token)))
-            for number, token in enumerate(command["tokens"])
-        ]
+        dialect, window = DIALECTS[command.get("dialect", "tidewire")], command.get("window")
+        for number, token in enumerate(command["tokens"], command.get("first", 0)):
+            reader = Reader(number, EVERYONE if self.is_shared else subject(number), token, window)
+            self._devices.append(Device(self, number, dialect(reader)))
 
     async def _open(self, first: int, last: int, at_once: int) -> None:
         gate = asyncio.Semaphore(at_once)
-        loop = asyncio.get_running_loop()
 
         async def one(device: Device) -> None:
             async with gate:
-                device.opened = loop.create_future()
-                await loop.create_connection(
-                    lambda: device, "127.0.0.1", self._port, ssl=self._tls, server_hostname="127.0.0.1"
-                )
-                await device.opened
+                await self._open_one(device)
 
         await asyncio.gather(*(one(device) for device in self._devices[first:last]))
+
+    async def _open_one(self, device: Device) -> None:
+        loop = asyncio.get_running_loop()
+        device.opened = loop.create_future()
+        await loop.create_connection(
+            lambda: device, "127.0.0.1", self._port, ssl=self._tls, server_hostname="127.0.0.1"
+        )
+        await device.opened
+
+    async def _come_back(self, command: dict[str, Any]) -> dict[str, Any]:
+        """All that a client does who comes back, of every device: connect, TLS, upgrade, hello, until it is live.
+
+        Each must have had ``due`` events by then. ``bare``: until it is upgraded, and no more. ``at_once`` are under
+        way. Answers with the seconds until the last, and until half of them, had come so far.
+        """
+        gate, loop, is_bare = asyncio.Semaphore(command["at_once"]), asyncio.get_running_loop(), command["bare"]
+        begun, ended = time.monotonic(), []
+
+        async def one(device: Device) -> None:
+            async with gate:
+                device.lived = loop.create_future()
+                await self._open_one(device)
+                if not is_bare:
+                    device.hello()
+                    await device.lived
+                    if device.events < command["due"]:
+                        raise AssertionError(f"device {device.number} is live after {device.events} events")
+                ended.append(time.monotonic() - begun)
+
+        async with asyncio.timeout(command["within_s"]):
+            await asyncio.gather(*(one(device) for device in self._devices))
+        return {"seconds": ended[-1], "p50_s": ended[len(ended) // 2]}
 
     async def _hello(self, first: int, last: int, within_s: float) -> None:
         """Begin on the sockets that wait; return when each is live."""

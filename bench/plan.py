@@ -18,10 +18,58 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     ways: tuple[str, ...] = ()
     """The ways that were asked for; empty: all."""
+    run: int = 1
+    """Which of the runs it is: what takes long and changes little is measured in the first alone."""
     sessions: int = 1_000
     """Connected sessions, unless a case has its own number."""
     broadcast_events: int = 60
     """Events to everyone, one at a time."""
+    saturation_events: int = 400
+    """Events to everyone, as fast as they are taken."""
+    private_sessions: int = 10_000
+    """Live sessions, each on a subject of its own."""
+    private_events: int = 20_000
+    """Events to them, one after the other."""
+    private_rate: int = 2_500
+    """How many of these a second."""
+    per_session_events: int = 10_000
+    """The same for a consumer per session, which is slower: for its CPU per event fewer do."""
+    per_session_rate: int = 700
+    """How many of these a second."""
+    latency_s: float = 8.0
+    """Seconds of events at half of saturation."""
+    idle_sessions: int = 5_000
+    """Connections that are quiet."""
+    idle_rate: int = 1_000
+    """Events a second before they are."""
+    idle_s: float = 26.0
+    """Seconds of quiet in which CPU is counted: each connection is pinged once within it."""
+    replay_each: int = 50
+    """Events that each session missed before it comes back."""
+    crowd: int = 5_000
+    """Sessions that come back at once, in a storm and after an absence."""
+    crowd_missed: int = 20
+    """Events that each of the crowd missed."""
+    crowd_at_once: int = 500
+    """How many of the crowd are between connecting and being live at once."""
+    watched: int = 200
+    """Live sessions of a group, whose latency shows what something else does to them."""
+    watched_rate: int = 800
+    """Events a second to all watched sessions together."""
+    small_window: int = 2_000
+    """Events in the recent window of a gateway whose sessions were away for longer than it reaches."""
+    week_missed: int = 50_000
+    """Events that one client missed."""
+    week_others: int = 3
+    """Events of others between two of its own."""
+    workers_events: int = 60
+    """Events to everyone, one at a time, for one worker and for two."""
+    published: int = 50_000
+    """Events of a publisher at full speed."""
+    parked: int = 100_000
+    """Sessions at rest in the cursor bucket."""
+    parked_back: int = 100
+    """How many of them come back, one after the other."""
     patience_s: float = 120.0
     """Seconds that any one step may take; then it fails."""
 
@@ -42,6 +90,11 @@ class Seen(msgspec.Struct, frozen=True, gc=False):
 def subject(session: int) -> str:
     """The private subject of a session."""
     return f"orders.c{session}.x"
+
+
+def session_name(session: int) -> str:
+    """The name under which its device opens it."""
+    return f"bench-{session}"
 
 
 def payload(session: int, n: int, now_ns: int) -> bytes:

@@ -7,7 +7,8 @@ import resource
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import msgspec
 
@@ -71,6 +72,15 @@ class Child:
                 limit=1_048_576,
                 preexec_fn=lambda: os.sched_setaffinity(0, self._on),
             )
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.stop()
 
     async def ask(self, within_s: float, /, **command: Any) -> dict[str, Any]:
         """Send a command; returns its answer. Raises ``Failed``."""

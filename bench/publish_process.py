@@ -31,9 +31,10 @@ class Publishing:
             await self._link.start()
             self._publisher = await Publisher(self._link).__aenter__()
             return {}
-        return await self._publish(command["to"], command["events"], command["rate"], command["sessions"])
+        sessions = range(command["first"], command["first"] + command["sessions"])
+        return await self._publish(command["to"], command["events"], command["rate"], sessions)
 
-    async def _publish(self, to: str, events: int, rate: int, sessions: int) -> dict[str, Any]:
+    async def _publish(self, to: str, events: int, rate: int, sessions: range) -> dict[str, Any]:
         """So many events in all ``to`` ``sessions`` in turn, ``everyone`` or ``nobody``."""
         publisher = self._publisher
         assert publisher is not None, "connect comes first"
@@ -41,7 +42,7 @@ class Publishing:
 
         async def one(number: int) -> None:
             nonlocal last
-            session = number % sessions if to == "sessions" else 0
+            session = sessions[number % len(sessions)] if to == "sessions" else 0
             where = subject(session) if to == "sessions" else EVERYONE if to == "everyone" else NOBODY
             n = self._next.get(where, 0)
             self._next[where] = n + 1

@@ -32,6 +32,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """How many a second; 0 is as fast as it goes."""
     sessions: int = 0
     """0: all to the subject that everyone reads. Else to the private subjects of so many sessions, in turn."""
+    first: int = 0
+    """The first of those sessions."""
     together: int = 1
     """The floor only: events in one write."""
     unread: bool = False

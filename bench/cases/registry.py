@@ -2,7 +2,9 @@
 
 from collections.abc import Awaitable, Callable
 
+from bench.cases.absence import absence
 from bench.cases.broadcast import broadcast
+from bench.cases.storm import storm
 from bench.measurement import Measurement
 from bench.plan import Plan
 from bench.way import Site
@@ -11,6 +13,8 @@ Case = Callable[[Site, Plan], Awaitable[list[Measurement]]]
 
 CASES: dict[str, Case] = {
     "broadcast": broadcast,
+    "storm": storm,
+    "absence": absence,
 }
 """By name; a name is what ``--only`` takes."""
 QUICK_CASES = ("broadcast",)

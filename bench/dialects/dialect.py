@@ -16,6 +16,8 @@ class Reader(msgspec.Struct, frozen=True):
     """The one subject that it reads."""
     token: str
     """A token of Tidewire's development issuer; dialects without access control leave it."""
+    window: dict[str, int] | None = None
+    """What Tidewire's ``connect`` asks for; None: the default."""
 
 
 class Dialect(Protocol):

@@ -7,6 +7,7 @@ import msgspec
 
 from bench.dialects.dialect import Reader
 from bench.dialects.event_text import Event, events
+from bench.plan import session_name
 from bench.websocket import client_text
 
 _SEQ = re.compile(rb'"seq":(\d+)')
@@ -21,7 +22,7 @@ class _Frame(msgspec.Struct):
 
 
 class Tidewire:
-    """A session; its name is ``bench-`` and the device's number."""
+    """A session; its name comes from the device's number."""
 
     path: ClassVar[str] = "/v1/session"
     subprotocol: ClassVar[str] = "tidewire.v1.json"
@@ -40,9 +41,11 @@ class Tidewire:
         frame: dict[str, Any] = {
             "type": "connect",
             "token": self._reader.token,
-            "session": f"bench-{self._reader.number}",
+            "session": session_name(self._reader.number),
             "subscribe": [self._reader.subject],
         }
+        if self._reader.window:
+            frame["window"] = self._reader.window
         if self._stream and self.seq:
             frame["resume"] = {"stream": self._stream, "seq": self.seq}
         return client_text(msgspec.json.encode(frame))

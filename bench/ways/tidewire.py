@@ -16,7 +16,8 @@ from gateway import config as has
 from gateway.config_text import effective
 from gateway.up_config import development_config
 from mesh.embedded import EmbeddedServer
-from security.development import DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER, DevelopmentState
+from security.development import DevelopmentState
+from security.development_names import DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER
 
 READY_S = 30.0
 """Seconds that a gateway has to be ready."""
@@ -32,9 +33,17 @@ class Tidewire:
     name = "tidewire"
     dialect = "tidewire"
 
-    def __init__(self, site: Site, *, recent_events: int = 200_000, park_after_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        site: Site,
+        *,
+        recent_events: int = 200_000,
+        park_after_s: float = 30.0,
+        jetstream: JetStream | None = None,
+    ) -> None:
+        """``jetstream``: another gateway's, which runs: this is one more worker, for ``start_gateway`` alone."""
         self.port = 0
-        self.jetstream = JetStream(site)
+        self.jetstream = jetstream or JetStream(site)
         self.recent_events = recent_events
         self.park_after_s = park_after_s
         """Both are read at each start of the gateway."""

@@ -1,0 +1,33 @@
+"""Shell: thousands of clients that come back at once."""
+
+import os
+
+from bench.cases.course import Course, running
+from bench.measurement import Measurement
+from bench.plan import Plan
+from bench.process import Child
+from bench.way import Site, Way
+
+CROWD_NICE = 10
+"""How far the crowd's load client steps back behind all else on its core (nice(1)): also where it is alone."""
+
+
+async def handshakes(site: Site, plan: Plan, way: Way, case: str) -> Measurement:
+    """Time and CPU of TLS and upgrades of the whole crowd."""
+    async with running(site, plan, way, plan.crowd, connect=False) as course:
+        step_back(course.load)
+        async with course.spending(settle=False) as spent:
+            told = await come_back(course, plan, way.port, is_bare=True)
+        return Measurement(case=case, way=way.name, values=told | {"server_ms": spent.server_s / plan.crowd * 1e3})
+
+
+async def come_back(course: Course, plan: Plan, port: int, due: int = 0, *, is_bare: bool = False) -> dict[str, float]:
+    """Connect the whole crowd at once; return when each is live and has had ``due`` events. Bare: when upgraded."""
+    await course.load.ask(10, do="target", port=port)
+    asked = {"at_once": plan.crowd_at_once, "due": due, "bare": is_bare}
+    return await course.load.ask(plan.patience_s, do="come back", within_s=plan.patience_s - 5, **asked)
+
+
+def step_back(load: Child) -> None:
+    """Let a crowd's load client leave its core to others that want it."""
+    os.setpriority(os.PRIO_PROCESS, load.pid, CROWD_NICE)
