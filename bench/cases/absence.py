@@ -36,7 +36,7 @@ async def absence(site: Site, plan: Plan) -> list[Measurement]:
 async def _tidewire(site: Site, plan: Plan, way: Tidewire) -> Measurement:
     async with running(site, plan, way, plan.crowd, connect=False) as course:
         nats = way.jetstream.nats
-        await leave_parked(plan, course, way, plan.crowd)
+        await leave_parked(course, way, plan.crowd)
         first = (await stream_info(nats)).state.last_seq + 1
         say(f"absence: {plan.crowd * plan.crowd_missed} events while {plan.crowd} sessions are parked")
         await way.publish(Order(events=plan.crowd * plan.crowd_missed, rate=0, sessions=plan.crowd))
@@ -68,7 +68,7 @@ async def _tidewire(site: Site, plan: Plan, way: Tidewire) -> Measurement:
         )
 
 
-async def leave_parked(plan: Plan, course: Course, way: Tidewire, sessions: int) -> None:
+async def leave_parked(course: Course, way: Tidewire, sessions: int) -> None:
     """Let device 0 come and go, stop the gateway, and write what would be left of so many sessions that did the same.
 
     The gateway must run, and knows nothing of the crowd afterwards: it is stopped.

@@ -24,7 +24,7 @@ async def handshakes(site: Site, plan: Plan, way: Way, case: str) -> Measurement
 async def come_back(course: Course, plan: Plan, port: int, due: int = 0, *, is_bare: bool = False) -> dict[str, float]:
     """Connect the whole crowd at once; return when each is live and has had ``due`` events. Bare: when upgraded."""
     await course.load.ask(10, do="target", port=port)
-    asked = {"at_once": plan.crowd_at_once, "due": due, "bare": is_bare}
+    asked = {"first": 0, "last": plan.crowd, "at_once": plan.crowd_at_once, "due": due, "bare": is_bare}
     return await course.load.ask(plan.patience_s, do="come back", within_s=plan.patience_s - 5, **asked)
 
 

@@ -1,0 +1,101 @@
+"""Shell: `tidewire serve` with one worker and with two, under the same load.
+
+On four cores or more each worker has a core. On fewer the load generator needs one, and both workers share the measured
+one: then they carry no more than one does, and what can be shown is that a delivery costs no more CPU.
+"""
+
+import asyncio
+import os
+import socket
+from pathlib import Path
+
+import msgspec
+
+from bench.cases.course import each_way, running
+from bench.measurement import Measurement
+from bench.plan import Plan
+from bench.process import Child
+from bench.way import Order, Site, Way
+from bench.ways.tidewire import READY_S, Tidewire, gateway_config
+from gateway.config_text import effective
+
+CASE = "workers"
+WARM = 3
+"""Events before the first that counts."""
+ROOM = 4
+"""Cores from which on each of two workers has one of its own."""
+POLL_S = 0.1
+
+
+class Served(Tidewire):
+    """`tidewire serve` with so many workers on one port."""
+
+    def __init__(self, site: Site, workers: int) -> None:
+        super().__init__(site)
+        self.workers = workers
+
+    async def start_gateway(self) -> None:
+        """Return when the workers are ready."""
+        folder = self.jetstream.folder
+        self.port = _free_port()
+        config = gateway_config(
+            folder,
+            self._site.keys,
+            self.jetstream.nats,
+            recent_events=self.recent_events,
+            park_after_s=self.park_after_s,
+        )
+        config = msgspec.structs.replace(config, listen=msgspec.structs.replace(config.listen, port=self.port))
+        path, log = folder / "serve.toml", folder / "serve.log"
+        path.write_text(effective(config), encoding="utf-8")
+        arguments = ("serve", "--config", str(path), "--workers", str(self.workers))
+        self._gateway = Child("gateway", *arguments, on=self._site.measured_on, log=log)
+        await self._gateway.start()
+        async with asyncio.timeout(READY_S):
+            while not _is_ready(log):  # noqa: ASYNC110  # another process: nothing to wait on
+                await asyncio.sleep(POLL_S)
+
+    def servers(self) -> list[int]:
+        """The workers, without their supervisor, which waits."""
+        assert self._gateway is not None, "started"
+        pid = self._gateway.pid
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()]
+
+
+async def workers(site: Site, plan: Plan) -> list[Measurement]:
+    """CPU of a delivery, one event at a time, and deliveries a second, as fast as it goes."""
+    if len(os.sched_getaffinity(0) | site.measured_on) >= ROOM:
+        second = min(site.rest_on)
+        site = msgspec.structs.replace(site, measured_on=site.measured_on | {second}, rest_on=site.rest_on - {second})
+
+    async def one(_: Way) -> list[Measurement]:
+        return [await _measure(site, plan, Served(site, count)) for count in (1, 2)]
+
+    return await each_way(site, plan, CASE, ("tidewire",), one)
+
+
+async def _measure(site: Site, plan: Plan, way: Served) -> Measurement:
+    async with running(site, plan, way, plan.sessions, shared=True) as course:
+        await course.acks(each=0)
+        await course.one_by_one(WARM)
+        async with course.spending() as spent:
+            await course.one_by_one(plan.workers_events)
+        values = spent.each(plan.workers_events * plan.sessions)
+        async with course.spending() as fast:
+            await way.publish(Order(events=plan.workers_burst, rate=0))
+            await course.expect(plan.workers_burst)
+        values["events_per_s"] = plan.workers_burst * plan.sessions / fast.seconds
+        values["cores"] = float(len(site.measured_on))
+        name = f"{way.workers} worker{'s' if way.workers > 1 else ''}"
+        return Measurement(case=CASE, way=name, values=values)
+
+
+def _is_ready(log: Path) -> bool:
+    return " ready " in log.read_text(encoding="utf-8", errors="replace")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
