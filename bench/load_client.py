@@ -47,6 +47,7 @@ class Device(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]  # uvloop's own class
         self._rest = b""
         self._upgraded = self.is_live = False
+        self._dialect.opened()
         self.write(upgrade("127.0.0.1", self._dialect.path, self._dialect.subprotocol))
 
     def data_received(self, data: bytes) -> None:
@@ -74,7 +75,7 @@ class Device(asyncio.Protocol):
         """asyncio: the socket is gone."""
         if self.is_open:
             self._fail(f"lost the connection ({exc})")
-        elif self.opened is not None and not self.opened.done():
+        elif not self._upgraded and self.opened is not None and not self.opened.done():
             self.opened.set_exception(ConnectionError(f"no upgrade ({exc})"))
 
     def write(self, data: bytes) -> None:

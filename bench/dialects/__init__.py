@@ -10,7 +10,7 @@ from bench.dialects.tidewire import Tidewire
 DIALECTS: dict[str, type[Dialect]] = {
     "tidewire": Tidewire,
     "centrifugo": Centrifugo,
-    "socket.io": SocketIo,
+    "socketio": SocketIo,
     "nats": NatsCore,
     "mqtt": MqttSession,
 }

@@ -34,9 +34,12 @@ class Centrifugo:
         self._place = 0
         self._newest = b""
 
+    def opened(self) -> None:
+        """A new connection: nothing of the last one holds."""
+        self.is_live = False
+
     def hello(self) -> bytes:
         """``connect`` and ``subscribe`` in one message: it recovers, once the place in the history is known."""
-        self.is_live = False
         subscribe: dict[str, Any] = {"channel": self._reader.subject}
         if self._epoch:
             subscribe |= {"recover": True, "epoch": self._epoch, "offset": self._known_place()}

@@ -41,8 +41,12 @@ class Dialect(Protocol):
 
     def __init__(self, reader: Reader) -> None: ...
 
+    def opened(self) -> None:
+        """A new connection is there. The server may speak before ``hello``."""
+        ...
+
     def hello(self) -> bytes:
-        """Ready frames that begin a new connection: from where the last one ended, where the dialect can say so."""
+        """Ready frames that begin on a new connection: from where the last one ended, where the dialect can say so."""
         ...
 
     def take(self, message: bytes) -> list[Event]:

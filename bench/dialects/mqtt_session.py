@@ -27,9 +27,12 @@ class MqttSession:
         self._reader = reader
         self._rest = b""
 
+    def opened(self) -> None:
+        """A new connection: nothing of the last one holds."""
+        self.is_live, self._rest = False, b""
+
     def hello(self) -> bytes:
         """CONNECT with Clean Session 0, and SUBSCRIBE, which is harmless when the session has it."""
-        self.is_live, self._rest = False, b""
         said = mqtt.connect(f"bench-{self._reader.number}", is_clean=False)
         return client_binary(said + mqtt.subscribe(self._reader.subject.encode()))
 

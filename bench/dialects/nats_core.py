@@ -28,9 +28,12 @@ class NatsCore:
         self._subject = reader.subject.encode()
         self._rest = b""
 
+    def opened(self) -> None:
+        """A new connection: nothing of the last one holds."""
+        self.is_live, self._rest = False, b""
+
     def hello(self) -> bytes:
         """CONNECT, SUB and a PING, whose PONG says that the subscription holds."""
-        self.is_live, self._rest = False, b""
         return client_binary(_CONNECT + b"SUB %s 1\r\nPING\r\n" % self._subject)
 
     def take(self, message: bytes) -> list[Event]:

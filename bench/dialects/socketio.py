@@ -35,9 +35,12 @@ class SocketIo:
         self._private_id = ""
         self._newest = b""
 
+    def opened(self) -> None:
+        """A new connection: nothing of the last one holds."""
+        self.is_live = False
+
     def hello(self) -> bytes:
         """CONNECT: with the private id and the newest event's id, once both are known."""
-        self.is_live = False
         asked = {"subject": self._reader.subject}
         newest = _ID.search(self._newest)
         if self._private_id and newest:

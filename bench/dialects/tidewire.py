@@ -35,9 +35,12 @@ class Tidewire:
         self._reader = reader
         self._stream = ""
 
+    def opened(self) -> None:
+        """A new connection: nothing of the last one holds."""
+        self.is_live = False
+
     def hello(self) -> bytes:
         """``connect``: with ``resume``, once something was received."""
-        self.is_live = False
         frame: dict[str, Any] = {
             "type": "connect",
             "token": self._reader.token,

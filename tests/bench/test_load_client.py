@@ -1,5 +1,6 @@
 """A device that misses an event, gets one twice or another's fails the run."""
 
+import asyncio
 from itertools import islice
 
 import pytest
@@ -124,4 +125,24 @@ async def test_an_upgrade_in_pieces_is_read() -> None:
     made.connection_made(Transport())  # type: ignore[arg-type]
     for piece in (b"HTTP/1.1 101 Switching", b" Protocols\r\n\r", b"\n" + server_text(b'{"type":"live","seq":1}')):
         made.data_received(piece)
+    assert load.live == 1
+
+
+async def test_the_end_of_a_cut_connection_is_not_taken_for_the_next_ones() -> None:
+    _, made, _ = device()
+    made.opened = asyncio.get_running_loop().create_future()
+    made.is_open = False
+    made.connection_lost(None)
+    assert not made.opened.done()
+    made.connection_made(Transport())  # type: ignore[arg-type]
+    made.connection_lost(None)
+    with pytest.raises(ConnectionError, match="no upgrade"):
+        await made.opened
+
+
+async def test_a_server_that_speaks_first_does_not_make_a_new_connection_live() -> None:
+    load, made, _ = device(b'{"type":"live","seq":1}')
+    assert load.live == 1
+    made.connection_made(Transport())  # type: ignore[arg-type]
+    made.data_received(b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + server_text(b'{"type":"ping"}'))
     assert load.live == 1

@@ -36,8 +36,9 @@ def test_events_are_seen_whole(size: int) -> None:
 
 def test_a_new_connection_begins_a_new_stream() -> None:
     dialect = made()
-    dialect.take(told(0)[:100])
-    dialect.hello()
+    dialect.take(b"PONG\r\n" + told(0)[:100])
+    dialect.opened()
+    assert not dialect.is_live
     assert dialect.take(told(1)) == [(b"7", b"1", b"99")]
 
 

@@ -46,6 +46,7 @@ def test_a_new_session_resumes_from_nowhere_and_later_from_the_newest() -> None:
     dialect.take(join([WELCOME, b'{"type":"live","seq":0}'], JSON))
     dialect.take(frame(10, 0))
     assert b'"resume":{"stream":"EVENTS:1:2","seq":10}' in dialect.hello()
+    dialect.opened()
     assert not dialect.is_live
 
 
