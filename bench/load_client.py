@@ -4,6 +4,8 @@ Each device checks what it gets: its own events, counted from 0, in order, each 
 """
 
 import asyncio
+import os
+import socket
 import ssl
 import time
 from collections.abc import Callable
@@ -12,13 +14,14 @@ from typing import Any
 from bench.dialects import DIALECTS
 from bench.dialects.dialect import Dialect, Reader
 from bench.dialects.event_text import Event
+from bench.percentiles import percentiles
 from bench.plan import EVERYONE, subject
+from bench.tcp_info import INFO_BYTES, data_segments_in
 from bench.websocket import CLOSE, PING, client_pong, messages, upgrade
 from bench.worker import Handle, main
 
 CONNECTS = 32
 """Connects at once, unless the command says another number."""
-PERCENTILES = {"p50_ms": 0.5, "p99_ms": 0.99, "p999_ms": 0.999}
 
 
 class Device(asyncio.Protocol):
@@ -98,6 +101,13 @@ class Device(asyncio.Protocol):
         self.is_open = self.is_live = False
         if self._transport is not None:
             self._transport.abort()
+
+    def segments(self) -> int:
+        """TCP segments with data that came over the open connection: as many as the server wrote."""
+        if not self.is_open or self._transport is None:
+            return 0
+        with socket.socket(fileno=os.dup(self._transport.get_extra_info("socket").fileno())) as same:
+            return data_segments_in(same.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, INFO_BYTES))
 
     def _upgrade(self, head: bytes) -> None:
         if not head.startswith(b"HTTP/1.1 101"):
@@ -206,6 +216,8 @@ class Load:
                 return await self._come_back(command)
             case "expect":
                 return await self._expect(command["each"], command["within_s"])
+            case "segments":
+                return {"segments": sum(device.segments() for device in self._devices)}
             case "cut":
                 self._cut()
             case other:
@@ -254,14 +266,14 @@ class Load:
         """All that a client does who comes back, of every device: connect, TLS, upgrade, hello, until it is live.
 
         Each must have had ``due`` events by then. ``bare``: until it is upgraded, and no more. ``at_once`` are under
-        way. Answers with the seconds until the last, and until half of them, had come so far.
+        way. Answers with the seconds until the last, and half of them, had come so far, and with percentiles of each.
         """
         gate, loop, is_bare = asyncio.Semaphore(command["at_once"]), asyncio.get_running_loop(), command["bare"]
-        begun, ended = time.monotonic(), []
+        begun, ended, each_ns = time.monotonic(), [], []
 
         async def one(device: Device) -> None:
             async with gate:
-                device.lived = loop.create_future()
+                device.lived, begun_ns = loop.create_future(), time.monotonic_ns()
                 await self._open_one(device)
                 if not is_bare:
                     device.hello()
@@ -269,10 +281,12 @@ class Load:
                     if device.events < command["due"]:
                         raise AssertionError(f"device {device.number} is live after {device.events} events")
                 ended.append(time.monotonic() - begun)
+                each_ns.append(time.monotonic_ns() - begun_ns)
 
         async with asyncio.timeout(command["within_s"]):
-            await asyncio.gather(*(one(device) for device in self._devices))
-        return {"seconds": ended[-1], "p50_s": ended[len(ended) // 2]}
+            await asyncio.gather(*(one(device) for device in self._devices[command["first"] : command["last"]]))
+        each = {f"each_{name}": value for name, value in percentiles(each_ns).items()}
+        return {"seconds": ended[-1], "half_s": ended[len(ended) // 2], **each}
 
     async def _hello(self, first: int, last: int, within_s: float) -> None:
         """Begin on the sockets that wait; return when each is live."""
@@ -291,10 +305,8 @@ class Load:
         off = [device for device in self._devices if device.events != each]
         if off:
             raise AssertionError(f"{len(off)} devices did not get {each} events: {off[0].number} got {off[0].events}")
-        latencies, self.latencies_ns = sorted(self.latencies_ns), []
-        if not latencies:
-            return {}
-        return {name: latencies[int(place * (len(latencies) - 1))] / 1e6 for name, place in PERCENTILES.items()}
+        latencies, self.latencies_ns = self.latencies_ns, []
+        return dict(percentiles(latencies))
 
     async def _until(self, is_done: Callable[[], bool], within_s: float, what: str) -> None:
         try:

@@ -46,6 +46,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds of quiet in which CPU is counted: each connection is pinged once within it."""
     replay_each: int = 50
     """Events that each session missed before it comes back."""
+    replay_durable: bool = True
+    """Whether Tidewire's replay from durables is measured, too: it restarts the gateway."""
     crowd: int = 5_000
     """Sessions that come back at once, in a storm and after an absence."""
     crowd_missed: int = 20
@@ -64,6 +66,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Events of others between two of its own."""
     workers_events: int = 60
     """Events to everyone, one at a time, for one worker and for two."""
+    workers_burst: int = 300
+    """Events to everyone, as fast as it goes."""
     published: int = 50_000
     """Events of a publisher at full speed."""
     parked: int = 100_000
@@ -75,7 +79,18 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 FULL = Plan()
-QUICK = Plan(sessions=200, broadcast_events=80, patience_s=45.0)
+QUICK = Plan(
+    sessions=200,
+    broadcast_events=80,
+    private_sessions=1_000,
+    private_events=6_000,
+    private_rate=2_000,
+    per_session_events=3_000,
+    idle_sessions=1_000,
+    idle_s=10.0,
+    replay_durable=False,
+    patience_s=45.0,
+)
 
 
 class Seen(msgspec.Struct, frozen=True, gc=False):

@@ -11,6 +11,8 @@ ACKED = "broadcast acked"
 """The same, where each client acknowledges each event."""
 ALWAYS_ACKED = {"mosquitto"}
 """Ways whose protocol acknowledges each event by nature (QoS 1): their one figure is compared with acked ones."""
+ACK_EACH = 100
+"""Events for one cumulative acknowledgement where it is the delivery that is measured: a window must not fill."""
 WARM = 3
 """Events before the first that counts."""
 
@@ -22,7 +24,7 @@ async def broadcast(site: Site, plan: Plan) -> list[Measurement]:
         measured: list[Measurement] = []
         async with running(site, plan, way, plan.sessions, shared=True) as course:
             for acked in (False, True) if way.dialect == "tidewire" else (way.name in ALWAYS_ACKED,):
-                await course.acks(on=acked)
+                await course.acks(each=1 if acked else ACK_EACH)
                 await course.one_by_one(WARM)
                 async with course.spending() as spent:
                     await course.one_by_one(plan.broadcast_events)

@@ -15,6 +15,7 @@ from bench.process import Child, Failed, cpu_s, rss_kb
 from bench.progress import say
 from bench.way import Order, Site, Way
 from bench.ways import WAYS
+from bench.ways.tidewire import Tidewire
 from security.errors import TidewireError
 
 TOKEN_S = 3_600 * 6
@@ -48,30 +49,55 @@ class Course:
         self.way = way
         self.load = load
         self.sessions = sessions
-        self._patience_s = plan.patience_s
+        """Devices, all of which must get what is due."""
+        self.patience_s = plan.patience_s
         self._due = 0
 
     async def connect(self, first: int = 0, last: int | None = None) -> None:
         """Open sockets and sessions of these devices, all by default; return when each is live."""
-        patience_s, last = self._patience_s, self.sessions if last is None else last
+        await self.open(first, last)
+        await self.hello(first, last)
+
+    async def open(self, first: int = 0, last: int | None = None) -> None:
+        """Open the sockets: TLS and the upgrade, no more."""
+        last = self.sessions if last is None else last
         await self.load.ask(10, do="target", port=self.way.port)
-        await self.load.ask(patience_s, do="open", first=first, last=last)
+        await self.load.ask(self.patience_s, do="open", first=first, last=last)
+
+    async def hello(self, first: int = 0, last: int | None = None) -> None:
+        """Begin a session on each open socket; return when each is live."""
+        patience_s, last = self.patience_s, self.sessions if last is None else last
         await self.load.ask(patience_s, do="hello", first=first, last=last, within_s=patience_s - 5)
 
-    async def acks(self, *, on: bool) -> None:
-        """Have each message acknowledged from now on, after what is outstanding; or none."""
-        await self.load.ask(10, do="acks", on=on)
+    async def acks(self, *, each: int) -> None:
+        """Have every ``each`` events acknowledged from now on, after what is outstanding; 0: none."""
+        await self.load.ask(10, do="acks", on=each > 0, each=each)
 
     async def expect(self, more: int) -> dict[str, float]:
         """Wait until each device has had exactly so many more events; returns latencies in ms."""
         self._due += more
-        return await self.load.ask(self._patience_s, do="expect", each=self._due, within_s=self._patience_s - 5)
+        return await self.load.ask(self.patience_s, do="expect", each=self._due, within_s=self.patience_s - 5)
+
+    async def broadcast(self, events: int) -> None:
+        """Publish so many events to everyone at once; return when every device has them."""
+        await self.way.publish(Order(events=events, rate=0, together=events))
+        await self.expect(events)
 
     async def one_by_one(self, events: int) -> None:
         """Broadcast one event, and the next when every device has it: no two ever share a write."""
         for _ in range(events):
-            await self.way.publish(Order(events=1, rate=0))
-            await self.expect(1)
+            await self.broadcast(1)
+
+    async def writes(self) -> int:
+        """Writes that have come to the devices so far, over all of their connections that are open."""
+        told: int = (await self.load.ask(30, do="segments"))["segments"]
+        return told
+
+    async def settled(self) -> None:
+        """Return when nothing is left to do for sessions that are new: a gateway places their durables meanwhile."""
+        if isinstance(self.way, Tidewire):
+            await self.way.quiet(self.patience_s, self.sessions)
+        await asyncio.sleep(SETTLE_S)
 
     async def cut(self) -> None:
         """Every device vanishes."""
@@ -117,7 +143,7 @@ async def running(
         course = Course(plan, way, load, sessions)
         if connect:
             await course.connect()
-            await asyncio.sleep(SETTLE_S)
+            await course.settled()
         yield course
     finally:
         await load.stop()
