@@ -52,7 +52,9 @@ class Contiguity:
     def step(self, seq: int, consumer_seq: int) -> Hole | Broken | None:
         """Judge a delivery. None and ``Hole``: take the event (the hole comes before it); ``head`` has moved."""
         if consumer_seq != self._consumer_seq + 1:
-            return Broken.REPEAT if consumer_seq <= self._consumer_seq else Broken.LOST
+            # a number that was given before, to another event: the consumer's server began its numbers again
+            is_repeat = consumer_seq <= self._consumer_seq and seq <= self.head
+            return Broken.REPEAT if is_repeat else Broken.LOST
         self._consumer_seq = consumer_seq
         if seq <= self.head:
             return Broken.REPEAT

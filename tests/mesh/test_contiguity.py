@@ -22,7 +22,8 @@ Step = tuple[int, int, Hole | Broken | None]
         ([(11, 2, Broken.LOST)], 10),
         ([(11, 1, None), (13, 3, Broken.LOST), (12, 2, None), (13, 3, None)], 13),
         ([(9, 1, Broken.REPEAT), (10, 2, Broken.REPEAT), (11, 3, None)], 11),
-        ([(11, 0, Broken.REPEAT)], 10),
+        ([(11, 0, Broken.LOST)], 10),
+        ([(11, 1, None), (12, 2, None), (13, 1, Broken.LOST)], 12),
     ],
 )
 def test_each_delivery_is_judged(steps: list[Step], head: int) -> None:
