@@ -123,6 +123,20 @@ class Recent(msgspec.Struct, frozen=True, kw_only=True):
     """Events a process may hold, 1 to 100,000,000."""
 
 
+class Sweeps(msgspec.Struct, frozen=True, kw_only=True):
+    """``[sweeps]``: one read of an older stretch of the stream for all sessions that missed it.
+
+    At either limit the oldest events leave it.
+    """
+
+    bytes: Annotated[int, Meta(ge=64 * KIB, le=64 * 1_024 * MIB)] = 32 * MIB
+    """Bytes of payload and bookkeeping a process may hold of it, 64 KiB to 64 GiB; who reads too slowly to keep up
+    reads its durable.
+    """
+    events: Annotated[int, Meta(ge=0, le=100_000_000)] = 100_000
+    """Events a process may hold of it, 0 to 100,000,000; 0 shares nothing: each session reads its durable."""
+
+
 class Durables(msgspec.Struct, frozen=True, kw_only=True):
     """``[durables]``: the JetStream consumer of each session."""
 
@@ -316,6 +330,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     stream: Stream = Stream()
     cursors: Cursors = Cursors()
     recent: Recent = Recent()
+    sweeps: Sweeps = Sweeps()
     durables: Durables = Durables()
     admission: Admission = Admission()
     limits: Limits = Limits()

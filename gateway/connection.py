@@ -210,7 +210,7 @@ class Connection:
                 del self.held[pattern]
                 self.exchange.hub.release(pattern, self)
             case ReadDurable():
-                self.house.replays.ask(self, self.owner.tenant, partial(self._read_durable, effect))
+                self.house.replays.ask(self, effect)
             case VerifyToken(token, id_):
                 self._refresh(token, id_)
             case PumpAgain():
@@ -218,24 +218,11 @@ class Connection:
             case Close(code):
                 self._close(code)
 
-    async def _read_durable(self, effect: ReadDurable) -> None:
-        if not self.is_attached:
-            return
-        recent, interest = self.exchange.recent, self.session.interest
-        result = await self.durable.read(
-            effect.after, interest, recent.floor, recent.head, batch=effect.batch, max_bytes=effect.max_bytes
-        )
-        if isinstance(result, Read):
-            self.house.counters.events_from_durables += len(result.events)
-            for event in result.events:
-                self.exchange.guard.look(event)
-        self.guarded(partial(self.replayed, result))
-
     def replayed(self, result: Read | Failed) -> None:
-        """The durable's answer."""
+        """What was read for the session."""
         if self.is_attached:
             if isinstance(result, Failed):
-                log.warning("a durable could not be read", extra={"durable": self.key, "error": result.reason})
+                log.warning("what was missed could not be read", extra={"durable": self.key, "error": result.reason})
             self.perform(self.session.read(result, self.house.now_s()))
 
     def _refresh(self, token: str, id_: str | int | None) -> None:

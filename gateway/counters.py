@@ -19,3 +19,8 @@ class Counters:
         self.events_replayed = 0
         self.events_from_durables = 0
         """Events that durables have brought."""
+        self.sweeps = 0
+        self.events_swept = 0
+        """Events that sweeps have read."""
+        self.events_from_sweeps = 0
+        """Events that sessions were given of what sweeps have read."""

@@ -43,9 +43,8 @@ class House:
         self.cursors = cursors
         self.durables = durables
         self.counters = counters
-        admission = config.admission
         self.parking = Parking(durables, park_after_s=config.durables.park_after_s)
-        self.replays = Replays(admission.replays, min(admission.replays, admission.replays_per_tenant))
+        self.replays = Replays(config, api.beside(), durables.puller, counters)
         self.feed: Feed | None = None
         self.open_exchange: Exchange | None = None
         self.is_draining = False

@@ -53,12 +53,17 @@ class HouseCollector(Collector):
         )
         sent = counters.events_sent + sum(session.events_sent for session in sessions)
         replayed = counters.events_replayed + sum(session.events_replayed for session in sessions)
-        from_durable = counters.events_from_durables
+        from_durable, from_sweep = counters.events_from_durables, counters.events_from_sweeps
         yield _counter("tidewire_events_out", "Events sent to clients, replayed ones included", sent)
         out = CounterMetricFamily("tidewire_events_replayed", "Replayed events by source", labels=["source"])
         out.add_metric(["durable"], from_durable)
-        out.add_metric(["window"], max(0, replayed - from_durable))
+        out.add_metric(["sweep"], from_sweep)
+        out.add_metric(["window"], max(0, replayed - from_durable - from_sweep))
         yield out
+        yield _counter(
+            "tidewire_sweeps", "Older stretches of the stream read once for several sessions", counters.sweeps
+        )
+        yield _counter("tidewire_events_swept", "Events that sweeps have read", counters.events_swept)
 
     def _events(self) -> Iterator[Metric]:
         house, feed, exchange = self._house, self._house.feed, self._house.open_exchange
@@ -90,7 +95,7 @@ class HouseCollector(Collector):
         calls.add_metric(["CONSUMER.MSG.NEXT"], house.durables.puller.pulls)
         yield calls
         yield _gauge("tidewire_replays_running", "Reads of durables under way", house.replays.running)
-        yield _gauge("tidewire_replays_waiting", "Reads of durables that wait for their turn", house.replays.waiting)
+        yield _gauge("tidewire_replays_waiting", "Sessions that wait for what they missed", house.replays.waiting)
         yield _gauge("tidewire_durables_pending", "Durables to be made or parked", len(house.parking))
         yield _counter(
             "tidewire_cursor_conflicts", "Cursor writes refused because another was newer", house.cursors.conflicts

@@ -13,7 +13,7 @@ from gateway.exchange import Exchange
 from gateway.house import House
 from gateway.leak_guard import LeakGuard
 from gateway.settings import policy
-from mesh.api import Api, StreamInfo
+from mesh.api import StreamInfo
 from mesh.contiguity import Hole
 from mesh.epochs import EPOCH_SUBJECT, Epochs
 from mesh.event import StoredEvent
@@ -58,16 +58,9 @@ async def read_stream(house: House) -> None:
 
 
 def _epochs(house: House) -> Epochs:
-    api = _api(house)
+    api = house.api.beside()
     idle_s = house.config.cursors.session_idle_s  # then an entry of the bucket expires
     return Epochs(house.link, Bucket(house.link, api, house.config.cursors.bucket), refresh_s=min(3_600, idle_s / 4))
-
-
-def _api(house: House) -> Api:
-    """Calls that do not queue behind those of sessions, and are counted with them."""
-    api = Api(house.link)
-    api.calls = house.api.calls
-    return api
 
 
 class _Reading:
@@ -81,7 +74,7 @@ class _Reading:
         self._guard = LeakGuard(policy(house.config))
         self.feed = Feed(
             house.link,
-            _api(house),
+            house.api.beside(),
             FeedSettings(stream=house.config.stream.name),
             deliver=self._deliver,
             hole=self._hole,

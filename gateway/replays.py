@@ -1,56 +1,319 @@
-"""Shell: reads of durables, as many at once as admission grants."""
+"""Shell: what sessions ask for that the recent window holds no more: from a sweep that many share, or their durables.
+
+An ask waits here, and nothing else is queued for a session. The first one after a pause goes to its durable; those
+that follow within ``GATHER_S`` are looked at together: where a sweep saves (``replay.sharing``) one begins, and whoever
+asks for what it holds or comes to is answered from memory; the others read their durables, as many at once as
+admission grants. A sweep reads on only while somebody waits at its head. When it fails, who waits for it goes on to
+the durables.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Protocol
 
+from gateway.config import Config
+from gateway.counters import Counters
+from gateway.effects import ReadDurable
+from gateway.exchange import Exchange
+from gateway.session import CHUNK, Session
+from mesh.api import Api
+from mesh.event import StoredEvent
+from mesh.pull import Puller
+from mesh.sweep import Sweep
+from replay import sharing
 from replay.admission import Admission
+from replay.catchup import Failed, Read
+from replay.durable import Durable
+from replay.record import Owner
+from replay.stretch import Stretch
+from security.errors import LimitReached, UpstreamUnavailable
 
-Job = Callable[[], Awaitable[None]]
+log = logging.getLogger(__name__)
+
+GATHER_S = 0.1
+"""Seconds for which asks that follow each other are gathered, to see whether a sweep saves."""
+LINGER_S = 5.0
+"""Seconds for which a sweep that nobody needs is kept: slower sessions may come back to it."""
+RETRY_S = 2.0
+"""Seconds after a sweep failed before the next one."""
+TURN_EVENTS = 256
+"""Events handed to sessions from a sweep in one turn of the loop: live sessions come in between."""
+TURN_READERS = 32
+"""Sessions looked at in one turn of the loop."""
+ROUNDS_MOST = 8
+"""How often in a row all who can be answered are, before the sweep reads on."""
+
+
+class Reader(Protocol):
+    """What is needed of a connection."""
+
+    owner: Owner
+    exchange: Exchange
+    session: Session
+    durable: Durable
+    is_attached: bool
+
+    def guarded(self, step: Callable[[], None]) -> None:
+        """Run a step of this session; a bug in it ends this connection and no other."""
+        ...
+
+    def replayed(self, result: Read | Failed) -> None:
+        """What was read for the session."""
+        ...
+
+
+class _Ask:
+    """What a session wants read."""
+
+    def __init__(self, effect: ReadDurable) -> None:
+        self.after = effect.after
+        """Nothing due lies between what was asked for and this."""
+        self.batch = effect.batch
+        self.max_bytes = effect.max_bytes
+        self.is_queued = False
+        """Whether it waits for its durable's turn."""
+
+
+class _Shared:
+    """A sweep under way, and what it has read."""
+
+    def __init__(self, exchange: Exchange, stretch: Stretch, sweep: Sweep) -> None:
+        self.exchange = exchange
+        self.stretch = stretch
+        self.sweep = sweep
+        self.wake = asyncio.Event()
+        self.is_over = False
+
+    @property
+    def is_far_from_its_end(self) -> bool:
+        """Whether it takes too long to wait for the next one."""
+        return self.exchange.recent.floor > self.stretch.head + sharing.AHEAD_MOST
+
+    def serves(self, reader: Reader, after: int) -> bool:
+        """Whether what lies behind ``after`` is here, or will soon be."""
+        if self.is_over or reader.exchange is not self.exchange:
+            return False
+        return self.stretch.holds(after) or self.stretch.is_near(after)
 
 
 class Replays:
-    """One read is one turn: after each batch a session asks again, behind those who wait."""
+    """Asks of all sessions of a house. Of durables one read is one turn: then a session asks again, behind others."""
 
-    def __init__(self, most: int, most_per_tenant: int) -> None:
-        self._admission: Admission[Hashable] = Admission(most, most_per_tenant)
-        self._asked: dict[Hashable, tuple[str, Job]] = {}
+    def __init__(self, config: Config, api: Api, puller: Puller, counters: Counters) -> None:
+        admission = config.admission
+        most = admission.replays
+        self._admission: Admission[Reader] = Admission(most, min(most, admission.replays_per_tenant))
+        self._config = config
+        self._api = api
+        self._puller = puller
+        self._counters = counters
+        self._asks: dict[Reader, _Ask] = {}
+        self._shared: _Shared | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._tick: asyncio.TimerHandle | None = None
+        self._asked_s = self._not_before_s = -1_000.0
 
     @property
     def running(self) -> int:
-        """Reads under way."""
+        """Reads of durables under way."""
         return self._admission.running
 
     @property
     def waiting(self) -> int:
-        """Reads that wait for their turn."""
-        return self._admission.waiting
+        """Asks that wait."""
+        return len(self._asks)
 
-    def ask(self, who: Hashable, tenant: str, job: Job) -> None:
-        """Do ``job`` when the turn of ``who`` comes; one at a time for each."""
-        self._asked[who] = tenant, job
-        if self._admission.ask(who, tenant):
-            self._start(who)
+    def ask(self, reader: Reader, effect: ReadDurable) -> None:
+        """Read for a session, and call ``replayed``; one at a time for each."""
+        now_s, ask = self._loop.time(), _Ask(effect)
+        is_alone = not self._asks and now_s >= self._asked_s + GATHER_S
+        self._asked_s = now_s
+        self._asks[reader] = ask
+        if self._shared is not None and self._shared.serves(reader, ask.after):
+            self._shared.wake.set()
+        elif reader.durable.stands_at(ask.after):
+            self._queue(reader, ask)
+        elif is_alone:
+            self._consider()
+        else:
+            self._consider_soon()
 
-    def leave(self, who: Hashable) -> None:
-        """``who`` has gone: its place in the queue is free. A job under way goes on."""
-        if self._asked.pop(who, None) is not None:
-            self._admission.leave(who)
+    def leave(self, reader: Reader) -> None:
+        """The session has gone. A read under way goes on."""
+        ask = self._asks.pop(reader, None)
+        if ask is not None and ask.is_queued:
+            self._admission.leave(reader)
 
     async def settle(self) -> None:
-        """Wait for the jobs that are under way."""
+        """Wait for what is under way."""
+        if self._shared is not None:
+            self._shared.is_over = True
+            self._shared.wake.set()
         while self._tasks:
             await asyncio.wait(list(self._tasks))
 
-    def _start(self, who: Hashable) -> None:
-        tenant, job = self._asked.pop(who)
-        task = asyncio.create_task(self._run(tenant, job), name="replay")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _spawn(self, work: asyncio.Task[None]) -> None:
+        self._tasks.add(work)
+        work.add_done_callback(self._tasks.discard)
 
-    async def _run(self, tenant: str, job: Job) -> None:
+    # --- who is served by what ---
+
+    def _consider_soon(self) -> None:
+        if self._tick is None:
+            self._tick = self._loop.call_later(GATHER_S, self._consider)
+
+    def _consider(self) -> None:
+        """Begin a sweep for those whom none serves, or let them read their durables."""
+        if self._tick is not None:
+            self._tick.cancel()
+            self._tick = None
+        shared = self._shared
+        strays = {r: ask for r, ask in self._asks.items() if shared is None or not shared.serves(r, ask.after)}
+        if not strays:
+            return
+        exchange = next(reversed(strays)).exchange
+        is_needed = len(strays) < len(self._asks)
+        is_long = shared is not None and is_needed and shared.is_far_from_its_end
+        start = None if is_long else self._start_for(strays, exchange)
+        for reader, ask in strays.items():
+            if start is None or ask.after < start or reader.exchange is not exchange:
+                self._queue(reader, ask)
+        if start is None:
+            return
+        if shared is None:
+            self._begin(exchange, start)
+            self._consider_soon()  # who is far ahead of it does not wait
+            return
+        if not is_needed:
+            shared.is_over = True
+            shared.wake.set()
+        self._consider_soon()
+
+    def _start_for(self, strays: Mapping[Reader, _Ask], exchange: Exchange) -> int | None:
+        if not self._config.sweeps.events or self._loop.time() < self._not_before_s:
+            return None
+        positions = [ask.after for reader, ask in strays.items() if reader.exchange is exchange]
+        return sharing.best_start(positions, exchange.recent.floor)
+
+    # --- durables ---
+
+    def _queue(self, reader: Reader, ask: _Ask) -> None:
+        if ask.is_queued:
+            return
+        ask.is_queued = True
+        if self._admission.ask(reader, reader.owner.tenant):
+            self._start(reader)
+
+    def _start(self, reader: Reader) -> None:
+        self._spawn(asyncio.create_task(self._run(reader, self._asks.pop(reader)), name="replay"))
+
+    async def _run(self, reader: Reader, ask: _Ask) -> None:
         try:
-            await job()
+            if reader.is_attached:
+                await self._read_durable(reader, ask)
         finally:
-            for granted in self._admission.give_back(tenant):
+            for granted in self._admission.give_back(reader.owner.tenant):
                 self._start(granted)
+
+    async def _read_durable(self, reader: Reader, ask: _Ask) -> None:
+        recent, interest = reader.exchange.recent, reader.session.interest
+        result = await reader.durable.read(
+            ask.after, interest, recent.floor, recent.head, batch=ask.batch, max_bytes=ask.max_bytes
+        )
+        if isinstance(result, Read):
+            self._counters.events_from_durables += len(result.events)
+            for event in result.events:
+                reader.exchange.guard.look(event)
+        reader.guarded(partial(reader.replayed, result))
+
+    # --- sweeps ---
+
+    def _begin(self, exchange: Exchange, start: int) -> None:
+        sweeps, stream = self._config.sweeps, self._config.stream
+        stretch = Stretch(start, bytes_most=sweeps.bytes, events_most=sweeps.events, max_age_s=stream.max_age_s)
+        sweep = Sweep(self._api, self._puller, stream.name, exchange.identity, start)
+        self._shared = _Shared(exchange, stretch, sweep)
+        self._counters.sweeps += 1
+        self._spawn(asyncio.create_task(self._share(self._shared), name="sweep"))
+
+    async def _share(self, shared: _Shared) -> None:
+        try:
+            await self._follow(shared)
+        except (UpstreamUnavailable, LimitReached) as error:
+            self._not_before_s = self._loop.time() + RETRY_S
+            log.warning("a sweep ended early", extra={"error": str(error), "head": shared.stretch.head})
+        except Exception:
+            self._not_before_s = self._loop.time() + RETRY_S
+            log.exception("a sweep failed")
+        finally:
+            self._shared = None
+            await shared.sweep.close()
+        self._consider()
+
+    async def _follow(self, shared: _Shared) -> None:
+        """Answer who can be answered; read on while somebody waits at the head; end when nobody comes any more."""
+        while not shared.is_over:
+            shared.wake.clear()
+            await self._serve(shared)
+            if any(shared.stretch.is_near(ask.after) for ask in self._of(shared).values()):
+                await self._fill(shared)
+                self._consider_soon()  # of those who are slower some may have been left behind
+            elif not self._of(shared):
+                try:
+                    async with asyncio.timeout(LINGER_S):
+                        await shared.wake.wait()
+                except TimeoutError:
+                    return
+
+    def _of(self, shared: _Shared) -> dict[Reader, _Ask]:
+        return {reader: ask for reader, ask in self._asks.items() if shared.serves(reader, ask.after)}
+
+    async def _serve(self, shared: _Shared) -> None:
+        for _ in range(ROUNDS_MOST):
+            shared.stretch.expire(time.time())
+            held = [reader for reader, ask in self._of(shared).items() if shared.stretch.holds(ask.after)]
+            if not held:
+                return
+            events = 0
+            for number, reader in enumerate(held, 1):
+                events += self._answer(shared, reader)
+                if events >= TURN_EVENTS or number % TURN_READERS == 0 or number == len(held):
+                    events = 0
+                    await asyncio.sleep(0)
+
+    def _answer(self, shared: _Shared, reader: Reader) -> int:
+        """Hand a session what is here of what it waits for, where that is anything; returns the number of events."""
+        ask = self._asks.get(reader)
+        if ask is None or not shared.stretch.holds(ask.after):
+            return 0
+        found = shared.stretch.read(ask.after, reader.session.interest, min(ask.batch, CHUNK))
+        if not found.events and not found.holes and found.reached < shared.exchange.recent.floor:
+            ask.after = found.reached
+            return 0
+        self.leave(reader)
+        self._counters.events_from_sweeps += len(found.events)
+        reader.guarded(partial(reader.replayed, Read(found.events, found.reached, found.holes)))
+        return len(found.events)
+
+    async def _fill(self, shared: _Shared) -> None:
+        """Read on: half of what the stretch holds, or as far as the recent window."""
+        stretch, recent = shared.stretch, shared.exchange.recent
+        stretch.begin_fill()
+        stretch.take((), recent.head)
+        while stretch.head < recent.floor and not shared.is_over:
+            events, bytes_ = stretch.wanted
+            if not events:
+                return
+            found = await shared.sweep.read(events, bytes_)
+            self._look(shared, found)
+            stretch.take(found, recent.head)
+
+    def _look(self, shared: _Shared, found: Iterable[object]) -> None:
+        for event in found:
+            if isinstance(event, StoredEvent):
+                self._counters.events_swept += 1
+                shared.exchange.guard.look(event)

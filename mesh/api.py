@@ -106,6 +106,12 @@ class Api:
         self._timeout_s = timeout_s
         self._infos: dict[str, asyncio.Task[StreamInfo | ApiError]] = {}
 
+    def beside(self) -> "Api":
+        """Calls that do not queue behind those of this one, and are counted with them."""
+        other = Api(self.link)
+        other.calls = self.calls
+        return other
+
     async def call(
         self, verb: str, name: str, body: object, answer: type[T], *, timeout_s: float | None = None
     ) -> T | ApiError:

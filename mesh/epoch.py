@@ -33,6 +33,12 @@ def identity_of(name: str, created: str) -> str:
     return f"{name}:{nanoseconds(created)}"
 
 
+def is_born_at(identity: str, name: str, created: str) -> bool:
+    """Whether an identity, with or without an epoch, is one of the stream that was born at ``created``."""
+    born = identity_of(name, created)
+    return identity == born or identity.startswith(f"{born}:")
+
+
 class Witness(msgspec.Struct, frozen=True):
     """An event that was read."""
 

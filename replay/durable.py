@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from mesh.api import CONSUMER_NOT_FOUND, NO_MESSAGE, Api, ApiError, ConsumerInfo, StreamInfo
-from mesh.epoch import identity_of
+from mesh.epoch import is_born_at
 from mesh.pull import Puller
 from replay import catchup
 from replay.filters import filter_subjects
@@ -56,6 +56,10 @@ class Durable:
         self._standing = catchup.Standing()
         self._filters: list[str] | None = None  # as this handle last set them
         self._turn = asyncio.Lock()  # a consumer that is made or parked while it is read would be read wrongly
+
+    def stands_at(self, after: int) -> bool:
+        """Whether the consumer has delivered up to ``after`` and goes on there: it need not be placed."""
+        return self._standing.has_delivered_up_to(after)
 
     async def read(
         self, after: int, interest: Interest, floor: int, head: int, *, batch: int, max_bytes: int
@@ -142,8 +146,7 @@ class Durable:
     def _state(self, info: StreamInfo | ApiError) -> catchup.State:
         if isinstance(info, ApiError):
             raise UpstreamUnavailable(f"stream: {info.description}")
-        born = identity_of(self._shared.stream, info.created)
-        if self._identity != born and not self._identity.startswith(f"{born}:"):
+        if not is_born_at(self._identity, self._shared.stream, info.created):
             raise UpstreamUnavailable("the stream was replaced")  # the feed will say so, and end this session
         state = info.state
         return catchup.State(info.leader, state.first_seq, state.last_seq, state.num_deleted, state.deleted)

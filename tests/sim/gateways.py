@@ -38,6 +38,7 @@ def simulated_config(options: Options) -> Config:
             replicas=3, save_within_ms=options.save_within_ms, session_idle_s=options.session_idle_s
         ),
         recent=configuration.Recent(recent_events=options.recent_events),
+        sweeps=configuration.Sweeps(events=options.sweep_events),
         durables=configuration.Durables(
             park_after_s=options.park_after_s, inactive_threshold_s=options.inactive_threshold_s
         ),

@@ -40,6 +40,7 @@ PURE_TESTS = (
 REAL_SERVERS = (
     "tests/system/test_takeover.py",
     "tests/system/test_coming_back.py",
+    "tests/system/test_shared_reads.py",
     "tests/system/test_trickle.py",
     "tests/mesh/test_feed.py",
 )
@@ -56,6 +57,7 @@ class Mutation(msgspec.Struct, frozen=True):
     what: str
 
 
+REPLAYS = "gateway/replays.py"
 SESSION = "gateway/session.py"
 RECENT = "replay/recent.py"
 CATCHUP = "replay/catchup.py"
@@ -245,6 +247,36 @@ MUTATIONS = (
     ),
     Mutation("replay/durable.py", '{"seq": after + 1}', '{"seq": after + 2}', "a durable begins one event late"),
     Mutation(
+        "mesh/sweep.py",
+        '"opt_start_seq": self._contiguity.head + 1,',
+        '"opt_start_seq": self._contiguity.head + 2,',
+        "a sweep begins one event late",
+    ),
+    Mutation(
+        "replay/stretch.py",
+        "return self._window.floor <= after < self._window.head",
+        "return self._window.floor - 1 <= after < self._window.head",
+        "an older stretch claims one event more",
+    ),
+    Mutation(
+        REPLAYS,
+        "ask.after = found.reached\n",
+        "ask.after = found.reached + 1\n",
+        "who waits for a sweep is moved on one event too far",
+    ),
+    Mutation(
+        REPLAYS,
+        "if not found.events and not found.holes and",
+        "if not found.events and",
+        "a hole among events that are not due is not told",
+    ),
+    Mutation(
+        REPLAYS,
+        "            await shared.sweep.close()\n        self._consider()\n",
+        "            await shared.sweep.close()\n",
+        "who waits for a sweep that failed waits for ever",
+    ),
+    Mutation(
         "mesh/feed.py",
         '"opt_start_seq": self.head + 1,',
         '"opt_start_seq": self.head + 2,',
@@ -252,7 +284,7 @@ MUTATIONS = (
     ),
     Mutation(
         "mesh/contiguity.py",
-        "return Broken.REPEAT if consumer_seq <= self._consumer_seq else Broken.LOST",
+        "return Broken.REPEAT if is_repeat else Broken.LOST",
         "return Broken.REPEAT",
         "a delivery lost on the way to the feed is ignored",
     ),
@@ -284,7 +316,7 @@ MUTATIONS = (
         "gateway/connection.py", "untold=session.untold,", "untold=None,", "a gap not seen to be read is not stored"
     ),
     Mutation(
-        "gateway/connection.py",
+        REPLAYS,
         "if isinstance(result, Read):\n",
         "if isinstance(result, Failed):\n            return\n        if isinstance(result, Read):\n",
         "a failed read is not told to its session",

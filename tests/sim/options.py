@@ -79,6 +79,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How long faults happen."""
     write_high_bytes: int
     """Unsent bytes at which a gateway takes a socket for one that takes no more."""
+    sweep_events: int
+    """Most events that a gateway holds of an older stretch; 0: no sweeps."""
+    sharers: int
+    """For how many sessions a sweep is worth it at least."""
+    pull_events: int
+    """Most events that a sweep reads at once."""
+    ahead_events: int
+    """How far ahead of a sweep a session waits for it."""
     faults: dict[str, float]
     """Mean time between two faults of a kind."""
 
@@ -114,6 +122,10 @@ def choose(seed: int) -> Options:
         max_age_s=random.choice([0, 0, 0, 10, 40]),
         chaos_s=chaos_s,
         write_high_bytes=random.choice([400, 262_144]),
+        sweep_events=random.choice([0, 0, 1, 4, 20, 1_000]),
+        sharers=random.choice([1, 1, 1, 2]),
+        pull_events=random.choice([1, 3, 500]),
+        ahead_events=random.choice([5, 200_000]),
         faults=faults,
     )
 

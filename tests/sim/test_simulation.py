@@ -35,6 +35,8 @@ FLOORS = {
     "socket takes no more": 5,
     "cursor write refused": 5,
     "feed made again": 20,
+    "sweep begun": 50,
+    "given from a sweep": 300,
 }
 """Rare states, and how often the fixed seeds must reach them at least."""
 

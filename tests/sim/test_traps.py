@@ -45,6 +45,10 @@ CALM = Options(
     max_age_s=0,
     chaos_s=15.0,
     write_high_bytes=262_144,
+    sweep_events=0,
+    sharers=1,
+    pull_events=3,
+    ahead_events=200_000,
     faults={},
 )
 """A world in which nothing goes wrong."""

@@ -19,10 +19,10 @@ from tidewire_client import client as client_module
 from tidewire_client import connection as client_connection
 
 from gateway import connection as gateway_connection
-from gateway.attached import Attached
 from gateway.house import House
 from gateway.session import Phase
 from gateway.settings import topology
+from replay import sharing, stretch
 from replay.record import decode_record
 from tests.sim import clock
 from tests.sim.devices import Device, DeviceSettings, claims_of
@@ -86,8 +86,8 @@ class World:
         self._is_slow = True
         self._has_read: dict[Any, bool] = {}
         """Connections that have read their durable and are not live again."""
-        self._counted: dict[str, tuple[int, int]] = {}
-        """By process: refused cursor writes and restarts of the feed, as last counted."""
+        self._counted: dict[str, Counter[str]] = {}
+        """By process: what it counts itself, as last looked at."""
         self._chances = {name: self.random(name) for name in ("dial", "publish", "wire")}
 
     def random(self, name: str) -> Random:
@@ -175,10 +175,6 @@ class World:
             if count > 1:
                 late.append(f"the session of {owner} has {count} connections")
         return late
-
-    def _attached(self) -> list[Attached]:
-        houses = [gateway.house for gateway in self.gateways if gateway.house is not None]
-        return [each for house in houses if house.open_exchange is not None for each in house.exchange.by_key.values()]
 
     def _loop_failed(self, context: dict[str, Any]) -> None:
         self.fail(context.get("exception") or Violation(context["message"]))
@@ -310,7 +306,7 @@ class World:
         if seq is not None:
             self.trace("service", f"event {seq} {subject} n={self.published}")
             self.oracle.store(self.published, subject, seq, is_leak=is_leak)
-            if any(connection.session.is_reading for connection in self._attached()):
+            if any(gateway.house is not None and gateway.house.replays.running for gateway in self.gateways):
                 self.seen["published while a durable is read"] += 1
 
     # --- states that show in no frame ---
@@ -348,10 +344,16 @@ class World:
                 self._look_at(gateway, connection, before)
 
     def _count(self, process: str, house: House) -> None:
-        conflicts, restarts = self._counted.get(process, (0, 0))
-        now = house.cursors.conflicts, house.feed.restarts if house.feed is not None else 0
-        self.seen["cursor write refused"] += max(0, now[0] - conflicts)
-        self.seen["feed made again"] += max(0, now[1] - restarts)
+        now = Counter(
+            {
+                "cursor write refused": house.cursors.conflicts,
+                "feed made again": house.feed.restarts if house.feed is not None else 0,
+                "sweep begun": house.counters.sweeps,
+                "read by a sweep": house.counters.events_swept,
+                "given from a sweep": house.counters.events_from_sweeps,
+            }
+        )
+        self.seen += now - self._counted.get(process, Counter())
         self._counted[process] = now
 
     def _look_at(self, gateway: GatewayNode, connection: Any, before: dict[str, tuple[Any, Any]]) -> None:
@@ -363,17 +365,18 @@ class World:
         if len(session.outbox) > settings.window_messages + OUTBOX_MORE:
             raise Violation(f"{gateway.name} {session.name}: {len(session.outbox)} frames wait")
         self.seen[f"phase {session.phase.value}"] += 1
-        if session.is_reading:
-            self.seen["reads a durable"] += 1
-            if session.phase is Phase.LAGGING:
-                self.seen["lags behind the recent window"] += 1
+        replays = gateway.house.replays if gateway.house is not None else None
+        reads_durable = session.is_reading and replays is not None and connection not in replays._asks
+        self.seen["reads a durable"] += reads_durable
+        if session.is_reading and session.phase is Phase.LAGGING:
+            self.seen["lags behind the recent window"] += 1
         if session.is_blocked:
             self.seen["socket takes no more"] += 1
         if session.waits_for_feed:
             self.seen["waits for the feed"] += 1
         if session.phase is Phase.LIVE and self._has_read.pop(connection, False):
             self.seen["live after a durable"] += 1
-        elif session.is_reading:
+        elif reads_durable:
             self._has_read[connection] = True
         was = before.get(connection.key)
         now = (gateway.process, session.phase)
@@ -430,6 +433,9 @@ async def _run(seed: int, options: Options, say: Callable[[str], None] | None) -
             mock.patch.object(client_module, "time", DeviceTime(world)),
             mock.patch.object(gateway_connection, "WRITE_HIGH_BYTES", options.write_high_bytes),
             mock.patch.object(gateway_connection, "WRITE_LOW_BYTES", options.write_high_bytes // 4),
+            mock.patch.object(sharing, "SHARERS_LEAST", options.sharers),
+            mock.patch.object(sharing, "AHEAD_MOST", options.ahead_events),
+            mock.patch.object(stretch, "PULL_EVENTS", options.pull_events),
         ):
             return await world.run()
     finally:
