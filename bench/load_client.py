@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from bench.client_tls import ClientTls
 from bench.dialects import DIALECTS
 from bench.dialects.dialect import Dialect, Reader
 from bench.dialects.event_text import Event
@@ -20,11 +21,12 @@ from bench.tcp_info import INFO_BYTES, data_segments_in
 from bench.websocket import CLOSE, PING, client_pong, messages, upgrade
 from bench.worker import Handle, main
 
+HOST = "127.0.0.1"
 CONNECTS = 32
 """Connects at once, unless the command says another number."""
 
 
-class Device(asyncio.Protocol):
+class Device:
     """One device; its connections come and go."""
 
     def __init__(self, load: "Load", number: int, dialect: Dialect) -> None:
@@ -41,20 +43,21 @@ class Device(asyncio.Protocol):
         self._session = b"0" if load.is_shared else b"%d" % number
         self._seq = 0
         self._unacknowledged = 0
-        self._transport: asyncio.Transport | None = None
+        self._connection: ClientTls | None = None
+        self._cut: ClientTls | None = None
         self._rest = b""
         self._upgraded = False
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """asyncio: TLS is up."""
-        self._transport = transport  # type: ignore[assignment]  # uvloop's own class
+    def connected(self, connection: ClientTls) -> None:
+        """TLS is up."""
+        self._connection = connection
         self._rest = b""
         self._upgraded = self.is_live = False
         self._dialect.opened()
-        self.write(upgrade("127.0.0.1", self._dialect.path, self._dialect.subprotocol))
+        self.write(upgrade(HOST, self._dialect.path, self._dialect.subprotocol))
 
-    def data_received(self, data: bytes) -> None:
-        """asyncio: bytes came."""
+    def received(self, data: bytes) -> None:
+        """Bytes came."""
         if self._rest:
             data = self._rest + data
         if not self._upgraded:
@@ -74,17 +77,17 @@ class Device(asyncio.Protocol):
             elif opcode == PING:
                 self.write(client_pong(message))
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """asyncio: the socket is gone."""
-        if self.is_open:
-            self._fail(f"lost the connection ({exc})")
-        elif not self._upgraded and self.opened is not None and not self.opened.done():
-            self.opened.set_exception(ConnectionError(f"no upgrade ({exc})"))
+    def lost(self, connection: ClientTls, why: Exception | None) -> None:
+        """A connection is gone; one that was cut may say so when the next is on its way."""
+        if connection is self._connection and self.is_open:
+            self._fail(f"lost the connection ({why})")
+        elif connection is not self._cut and self.opened is not None and not self.opened.done():
+            self.opened.set_exception(ConnectionError(f"no upgrade ({why})"))
 
     def write(self, data: bytes) -> None:
         """Write bytes as they are."""
-        assert self._transport is not None, "connected"
-        self._transport.write(data)
+        assert self._connection is not None, "connected"
+        self._connection.write(data)
 
     def hello(self) -> None:
         """Begin: from where the last connection ended, where the dialect can say so."""
@@ -99,14 +102,15 @@ class Device(asyncio.Protocol):
     def cut(self) -> None:
         """Drop the connection without a word, as a tunnel does."""
         self.is_open = self.is_live = False
-        if self._transport is not None:
-            self._transport.abort()
+        if self._connection is not None:
+            self._connection.abort()
+        self._cut, self._connection = self._connection, None
 
     def segments(self) -> int:
         """TCP segments with data that came over the open connection: as many as the server wrote."""
-        if not self.is_open or self._transport is None:
+        if not self.is_open or self._connection is None or self._connection.transport is None:
             return 0
-        with socket.socket(fileno=os.dup(self._transport.get_extra_info("socket").fileno())) as same:
+        with socket.socket(fileno=os.dup(self._connection.transport.get_extra_info("socket").fileno())) as same:
             return data_segments_in(same.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, INFO_BYTES))
 
     def _upgrade(self, head: bytes) -> None:
@@ -257,16 +261,14 @@ class Load:
     async def _open_one(self, device: Device) -> None:
         loop = asyncio.get_running_loop()
         device.opened = loop.create_future()
-        await loop.create_connection(
-            lambda: device, "127.0.0.1", self._port, ssl=self._tls, server_hostname="127.0.0.1"
-        )
+        await loop.create_connection(lambda: ClientTls(device, self._tls, HOST), HOST, self._port)
         await device.opened
 
     async def _come_back(self, command: dict[str, Any]) -> dict[str, Any]:
         """All that a client does who comes back, of every device: connect, TLS, upgrade, hello, until it is live.
 
         Each must have had ``due`` events by then. ``bare``: until it is upgraded, and no more. ``at_once`` are under
-        way. Answers with the seconds until the last, and half of them, had come so far, and with percentiles of each.
+        way. Answers with the seconds until the last had come so far, and with percentiles of what one takes.
         """
         gate, loop, is_bare = asyncio.Semaphore(command["at_once"]), asyncio.get_running_loop(), command["bare"]
         begun, ended, each_ns = time.monotonic(), [], []
@@ -285,8 +287,8 @@ class Load:
 
         async with asyncio.timeout(command["within_s"]):
             await asyncio.gather(*(one(device) for device in self._devices[command["first"] : command["last"]]))
-        each = {f"each_{name}": value for name, value in percentiles(each_ns).items()}
-        return {"seconds": ended[-1], "half_s": ended[len(ended) // 2], **each}
+        each = percentiles(each_ns)
+        return {"seconds": ended[-1], "each_p50_ms": each["p50_ms"], "each_p99_ms": each["p99_ms"]}
 
     async def _hello(self, first: int, last: int, within_s: float) -> None:
         """Begin on the sockets that wait; return when each is live."""

@@ -24,6 +24,8 @@ class Target(msgspec.Struct, frozen=True):
     verdict: Callable[[Medians], Verdict]
 
 
+CONSUMERS = 100_000
+"""What the stream takes: ``stream.max_consumers`` as it is by default."""
 RIVALS = ("per-session", "centrifugo", "centrifugo-redis", "socketio", "nats-websocket", "mosquitto")
 
 
@@ -38,12 +40,86 @@ def _broadcast(of: Medians) -> Verdict:
     return Verdict(ratio <= 1.15 and all(times > 1 for times in rivals.values()), f"{ratio:.2f} x the floor; {told}")
 
 
+def _storm(of: Medians) -> Verdict:
+    ours, floor = of["storm", "tidewire"], of["storm", "floor"]
+    ratio, calls = ours["seconds"] / floor["seconds"], ours["consumer_calls"]
+    slower = ours["another_p99_ms"] / ours["another_before_p99_ms"]
+    told = (
+        f"{ours['seconds']:.1f} s, {ratio:.2f} x the handshakes; {calls:.0f} consumer calls; p99 on another worker "
+        f"{slower:.1f} x ({ours['another_before_p99_ms']:.1f} to {ours['another_p99_ms']:.1f} ms), on the one that "
+        f"takes the storm {ours['survivor_before_p99_ms']:.1f} to {ours['survivor_p99_ms']:.1f} ms"
+    )
+    return Verdict(ratio <= 1.25 and calls == 0 and slower <= 3, told)
+
+
+def _absence(of: Medians) -> Verdict:
+    ours, handshakes = of["absence", "tidewire"], of["absence", "floor"]["seconds"]
+    ratio, queue = ours["seconds"] / (handshakes + ours["read_once_s"]), ours["api_queue"]
+    told = (
+        f"{ours['seconds']:.1f} s, {ratio:.2f} x bare handshakes ({handshakes:.1f} s) and reading the range once "
+        f"({ours['read_once_s']:.1f} s); queue at most {queue:.0f}, nothing dropped"
+    )
+    return Verdict(ratio <= 2 and queue <= 500, told)
+
+
+def _week(of: Medians) -> Verdict:
+    ours = of["week", "tidewire"]
+    before, during, growth = ours["others_before_p99_ms"], ours["others_p99_ms"], ours["growth_kb"] / 1024
+    told = (
+        f"{ours['events_per_s']:,.0f} events/s; the gateway grew by {growth:.1f} MiB, the client's window is 8; "
+        f"p99 of the others {before:.1f} to {during:.1f} ms"
+    )
+    return Verdict(ours["events_per_s"] >= 20_000 and growth <= 4 * 8 and during <= 2 * before + 2, told)
+
+
+def _workers(of: Medians) -> Verdict:
+    one, two = of["workers", "1 worker"], of["workers", "2 workers"]
+    more, dearer = two["events_per_s"] / one["events_per_s"], two["server_us"] / one["server_us"]
+    if two["cores"] < 2:
+        return Verdict(dearer <= 1.1, f"both on one core: CPU per delivery {dearer:.2f} x that of one worker")
+    return Verdict(more >= 1.7, f"{more:.2f} x the deliveries of one worker, CPU per delivery {dearer:.2f} x")
+
+
+def _publishing(of: Medians) -> Verdict:
+    plain, rival = of["publishing", "tidewire"], of["publishing", "nats-py"]
+    sealed = of["publishing", "tidewire, two sealed classes"]["events_per_s"]
+    told = (
+        f"{plain['events_per_s']:,.0f} events/s plain, {sealed:,.0f} sealed; "
+        f"nats-py alone {rival['events_per_s']:,.0f} plain"
+    )
+    return Verdict(plain["events_per_s"] >= 10_000 and sealed >= 5_000, told)
+
+
+def _sleep(of: Medians) -> Verdict:
+    ours = of["sleep", "tidewire"]
+    told = (
+        f"nats-server {ours['nats_started_kb'] / 1024:.0f} MiB ({ours['nats_before_kb'] / 1024:.0f} without them), "
+        f"{ours['disk_mb']:.0f} MB on disk, stops in {ours['stop_s']:.1f} s, starts in {ours['start_s']:.1f} s; "
+        f"a session is back in {ours['p50_ms']:.1f} ms (p99 {ours['p99_ms']:.1f}); {ours['consumers']:.0f} consumers"
+    )
+    return Verdict(ours["consumers"] < CONSUMERS, told)
+
+
 TARGETS = (
     Target(
         "broadcast",
         "at most 1.15 x the floor per delivery, below every rival",
         _broadcast,
     ),
+    Target(
+        "storm",
+        "live within 1.25 x the time of bare handshakes; no consumer call; p99 on another worker within 3 x",
+        _storm,
+    ),
+    Target(
+        "absence",
+        "paced, API queue at most 500, no drops, within 2 x of bare handshakes and reading the range once",
+        _absence,
+    ),
+    Target("week", "20,000 events/s, memory bounded by the window, p99 of the others within 2 x and 2 ms", _week),
+    Target("workers", "two carry 1.7 x one; where cores do not permit: CPU per delivery equal (1.1 x)", _workers),
+    Target("publishing", "10,000 events/s acknowledged; 5,000 with two sealed classes", _publishing),
+    Target("sleep", "RSS, disk, start, stop and resume told; consumers below the stream's cap", _sleep),
 )
 
 

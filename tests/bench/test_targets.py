@@ -42,3 +42,71 @@ def test_bounds_have_slack_and_what_was_not_measured_breaks_none() -> None:
     of = {("broadcast", "floor"): us(100), ("broadcast", "tidewire"): us(240)}
     assert broken_bounds(of) == []
     assert broken_bounds(of | {("broadcast", "tidewire"): us(260)}) != []
+
+
+STORM = {
+    ("storm", "floor"): {"seconds": 8.0},
+    ("storm", "tidewire"): {
+        "seconds": 10.0,
+        "consumer_calls": 0.0,
+        "another_before_p99_ms": 2.0,
+        "another_p99_ms": 6.0,
+        "survivor_before_p99_ms": 2.0,
+        "survivor_p99_ms": 40.0,
+    },
+}
+ABSENCE = {
+    ("absence", "floor"): {"seconds": 8.0},
+    ("absence", "tidewire"): {"seconds": 18.0, "read_once_s": 1.0, "api_queue": 500.0},
+}
+WEEK = {
+    ("week", "tidewire"): {
+        "events_per_s": 20_000.0,
+        "growth_kb": 32 * 1024.0,
+        "others_before_p99_ms": 2.0,
+        "others_p99_ms": 6.0,
+    }
+}
+ONE_CORE = {
+    ("workers", "1 worker"): {"server_us": 40.0, "events_per_s": 100.0, "cores": 1.0},
+    ("workers", "2 workers"): {"server_us": 44.0, "events_per_s": 90.0, "cores": 1.0},
+}
+TWO_CORES = {
+    ("workers", "1 worker"): {"server_us": 40.0, "events_per_s": 100.0, "cores": 2.0},
+    ("workers", "2 workers"): {"server_us": 60.0, "events_per_s": 170.0, "cores": 2.0},
+}
+PUBLISHING = {
+    ("publishing", "tidewire"): {"events_per_s": 10_000.0},
+    ("publishing", "tidewire, two sealed classes"): {"events_per_s": 5_000.0},
+    ("publishing", "nats-py"): {"events_per_s": 15_000.0},
+}
+SLEEP = {
+    ("sleep", "tidewire"): dict.fromkeys(
+        ("nats_started_kb", "nats_before_kb", "disk_mb", "stop_s", "start_s", "p50_ms", "p99_ms"), 1.0
+    )
+    | {"consumers": 99_999.0}
+}
+
+
+@pytest.mark.parametrize(
+    ("of", "way", "worse"),
+    [
+        (STORM, "tidewire", {"seconds": 10.1}),
+        (STORM, "tidewire", {"consumer_calls": 1.0}),
+        (STORM, "tidewire", {"another_p99_ms": 6.1}),
+        (ABSENCE, "tidewire", {"seconds": 18.1}),
+        (ABSENCE, "tidewire", {"api_queue": 501.0}),
+        (WEEK, "tidewire", {"events_per_s": 19_999.0}),
+        (WEEK, "tidewire", {"growth_kb": 33 * 1024.0}),
+        (WEEK, "tidewire", {"others_p99_ms": 6.1}),
+        (ONE_CORE, "2 workers", {"server_us": 44.1}),
+        (TWO_CORES, "2 workers", {"events_per_s": 169.0}),
+        (PUBLISHING, "tidewire", {"events_per_s": 9_999.0}),
+        (PUBLISHING, "tidewire, two sealed classes", {"events_per_s": 4_999.0}),
+        (SLEEP, "tidewire", {"consumers": 100_000.0}),
+    ],
+)
+def test_what_is_just_reached_is_missed_when_a_little_worse(of: Medians, way: str, worse: dict[str, float]) -> None:
+    case = next(iter(of))[0]
+    assert verdict(case, of).reached
+    assert not verdict(case, of | {(case, way): of[case, way] | worse}).reached
