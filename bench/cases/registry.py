@@ -8,14 +8,10 @@ from bench.cases.idle import idle
 from bench.cases.latency import latency
 from bench.cases.private import private
 from bench.cases.publishing import publishing
-from bench.cases.publishing import publishing
 from bench.cases.replay import replay
 from bench.cases.saturation import saturation
 from bench.cases.sleep import sleep
-from bench.cases.sleep import sleep
 from bench.cases.storm import storm
-from bench.cases.week import week
-from bench.cases.workers import workers
 from bench.cases.week import week
 from bench.cases.workers import workers
 from bench.measurement import Measurement
@@ -33,10 +29,6 @@ CASES: dict[str, Case] = {
     "replay": replay,
     "storm": storm,
     "absence": absence,
-    "week": week,
-    "workers": workers,
-    "publishing": publishing,
-    "sleep": sleep,
     "week": week,
     "workers": workers,
     "publishing": publishing,
