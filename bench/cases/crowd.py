@@ -5,7 +5,7 @@ import os
 from bench.cases.course import Course, running
 from bench.measurement import Measurement
 from bench.plan import Plan
-from bench.process import Child
+from bench.process import Child, cpu_s
 from bench.way import Site, Way
 
 CROWD_NICE = 10
@@ -22,10 +22,16 @@ async def handshakes(site: Site, plan: Plan, way: Way, case: str) -> Measurement
 
 
 async def come_back(course: Course, plan: Plan, port: int, due: int = 0, *, is_bare: bool = False) -> dict[str, float]:
-    """Connect the whole crowd at once; return when each is live and has had ``due`` events. Bare: when upgraded."""
+    """Connect the whole crowd at once; return when each is live and has had ``due`` events. Bare: when upgraded.
+
+    ``client_ms`` is CPU of the load client a session: where it is as much as the server's, the server was not alone in
+    deciding how long it took.
+    """
     await course.load.ask(10, do="target", port=port)
+    before_s = cpu_s(course.load.pid)
     asked = {"first": 0, "last": plan.crowd, "at_once": plan.crowd_at_once, "due": due, "bare": is_bare}
-    return await course.load.ask(plan.patience_s, do="come back", within_s=plan.patience_s - 5, **asked)
+    told = await course.load.ask(plan.patience_s, do="come back", within_s=plan.patience_s - 5, **asked)
+    return told | {"client_ms": (cpu_s(course.load.pid) - before_s) / plan.crowd * 1e3}
 
 
 def step_back(load: Child) -> None:
