@@ -30,6 +30,7 @@ from bench.plan import FULL, QUICK, Plan
 from bench.process import cores, raise_file_limit
 from bench.progress import say
 from bench.results import Machine, Results, failures, measurements, medians
+from bench.series import series
 from bench.tables import report
 from bench.targets import broken_bounds
 from bench.way import Site
@@ -54,10 +55,9 @@ def main() -> int:
         results = _run(
             msgspec.structs.replace(plan, ways=ways), cases, options.runs or (1 if options.quick else 3), folder
         )
-    pictures: tuple[str, ...] = ()
     if options.write:
-        pictures = _write(results)
-    print(report(results, pictures))
+        _write(results)
+    print(report(results))
     bad = failures(results)
     if options.quick:
         bad += broken_bounds(medians(measurements(results)))
@@ -87,26 +87,30 @@ def _run(plan: Plan, cases: tuple[str, ...], runs: int, folder: str) -> Results:
     keys = DevelopmentState(Path(folder) / "keys")
     keys.prepare(time.time())
     site = Site(folder=Path(folder), keys=keys, measured_on=measured_on, rest_on=rest_on)
-    absent = {name: why for name in plan.ways if (why := WAYS[name](_within(site, "look")).missing())}
+    ways = {name: WAYS[name](_within(site, "look")) for name in plan.ways}
+    absent = {name: why for name, way in ways.items() if (why := way.missing())}
     for name, why in absent.items():
         say(f"{name} cannot run here: {why}")
-    done = [uvloop.run(_one_run(site, plan, cases, f"run {number} of {runs}")) for number in range(1, runs + 1)]
+    done = []
+    for number in range(1, runs + 1):
+        say(f"run {number} of {runs}")
+        done.append(uvloop.run(_one_run(site, msgspec.structs.replace(plan, run=number), cases)))
     say("done")
     return Results(
         command=" ".join(["python -m bench", *sys.argv[1:]]),
         at=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
         seconds=time.monotonic() - begun,
         machine=_machine(load_before, pinned=not measured_on & rest_on),
+        ways={name: way.version() for name, way in ways.items() if name not in absent},
         absent=absent,
         runs=done,
     )
 
 
-async def _one_run(site: Site, plan: Plan, cases: tuple[str, ...], text: str) -> list[Measurement]:
+async def _one_run(site: Site, plan: Plan, cases: tuple[str, ...]) -> list[Measurement]:
     """Every case once. One that fails is told, and the others go on."""
     measured: list[Measurement] = []
     for name in cases:
-        say(f"{text}: {name}")
         within = _within(site, name)
         try:
             async with asyncio.timeout(CASE_S):
@@ -155,11 +159,13 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def _write(results: Results) -> tuple[str, ...]:
+def _write(results: Results) -> None:
+    from bench.pictures import draw  # noqa: PLC0415  # matplotlib takes a second to import
+
+    pictures = draw(series(measurements(results)), HERE / "pictures")
     (HERE / "results.json").write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
     title = f"# What delivery costs\n\nMeasured by `{results.command}` on {results.at}.\n\n"
-    (HERE / "results.md").write_text(title + report(results) + "\n", encoding="utf-8")
-    return ()
+    (HERE / "results.md").write_text(title + report(results, pictures) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -37,6 +37,8 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     """Seconds that it took in all."""
     machine: Machine
+    ways: dict[str, str]
+    """Ways that took part, and what was measured of each."""
     absent: dict[str, str]
     """Ways that could not run here, and why."""
     runs: list[list[Measurement]]

@@ -70,6 +70,7 @@ def machine(results: Results) -> str:
         ", ".join(f"{name} {text}" for name, text in of.versions.items()),
         f"commit {of.commit}; {runs}; {results.seconds:,.0f} s; "
         f"load {of.load_before:.2f} before, {of.load_after:.2f} after; {pinned}",
+        *(f"{way}: {what}" for way, what in results.ways.items()),
         *(f"{way} did not run: {why}" for way, why in results.absent.items()),
     ]
     return "\n".join(f"- {line}" for line in lines)

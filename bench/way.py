@@ -54,6 +54,10 @@ class Way(Protocol):
         """Why it cannot run on this machine; empty when it can."""
         ...
 
+    def version(self) -> str:
+        """What is measured, and which of its promises are on."""
+        ...
+
     async def start(self) -> None:
         """Return when clients are served."""
         ...

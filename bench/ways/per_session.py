@@ -23,6 +23,10 @@ class PerSession:
         """It is always there."""
         return ""
 
+    def version(self) -> str:
+        """What is measured."""
+        return "aiohttp on uvloop and nats-py, a durable pull consumer for each session; stored, resumed"
+
     async def start(self) -> None:
         """Start all, and return when clients are served."""
         await self.jetstream.start()

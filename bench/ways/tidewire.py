@@ -54,6 +54,10 @@ class Tidewire:
         """It is always there."""
         return ""
 
+    def version(self) -> str:
+        """What is measured."""
+        return "one gateway worker of this commit and nats-server; stored, replayed, resumed"
+
     async def start(self) -> None:
         """Start all, and return when clients are served."""
         await self.jetstream.start()

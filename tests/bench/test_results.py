@@ -25,7 +25,15 @@ def results(*runs: list[Measurement]) -> Results:
         pinned=True,
     )
     absent = {"mosquitto": "apt-get install mosquitto"}
-    return Results(command="c", at="d", seconds=1, machine=machine, absent=absent, runs=list(runs))
+    return Results(
+        command="c",
+        at="d",
+        seconds=1,
+        machine=machine,
+        ways={"tidewire": "this commit"},
+        absent=absent,
+        runs=list(runs),
+    )
 
 
 def test_a_value_has_its_median_and_its_spread_over_the_runs_that_have_it() -> None:
@@ -44,6 +52,10 @@ def test_what_failed_is_told_and_has_no_figures() -> None:
 
 def test_what_could_not_run_here_says_why() -> None:
     assert "mosquitto did not run: apt-get install mosquitto" in report(results([measured(3)]))
+
+
+def test_what_took_part_says_what_it_is() -> None:
+    assert "- tidewire: this commit" in report(results([measured(3)]))
 
 
 def test_without_figures_no_verdict_is_given() -> None:
