@@ -3,6 +3,10 @@
 The masking key is zero: the bit is set and the server unmasks as it must, and the load costs the client nothing.
 """
 
+import struct
+
+_HEAD = struct.Struct(">BBH")
+"""The first bytes of a message: what it is, its size or how that is told, and its size where that has two bytes."""
 _MASKED = 0x80
 _TEXT = 0x81
 _BINARY = 0x82
@@ -49,16 +53,24 @@ def messages(received: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
     """
     whole: list[tuple[int, bytes]] = []
     at, have = 0, len(received)
-    while have - at >= 2:
-        size, start = received[at + 1], at + 2
-        if size == 126:
-            size, start = int.from_bytes(received[at + 2 : at + 4]), at + 4
-        elif size == 127:
-            size, start = int.from_bytes(received[at + 2 : at + 10]), at + 10
-        end = start + size
+    while have - at >= _HEAD.size:
+        first, size, length = _HEAD.unpack_from(received, at)
+        if size < 126:
+            start = at + 2
+            end = start + size
+        elif size == 126:
+            start = at + 4
+            end = start + length
+        else:
+            start = at + 10
+            end = start + int.from_bytes(received[at + 2 : start])
         if have < end or have < start:
             break
-        whole.append((received[at] & 15, received[start:end]))
+        whole.append((first & 15, received[start:end]))
+        at = end
+    if 2 <= have - at < _HEAD.size and received[at + 1] <= have - at - 2:
+        end = at + 2 + received[at + 1]
+        whole.append((received[at] & 15, received[at + 2 : end]))
         at = end
     return whole, received[at:]
 

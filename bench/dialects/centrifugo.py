@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from bench.dialects.dialect import Reader
-from bench.dialects.event_text import Event, events
+from bench.dialects.event_text import EVENT, Event
 from bench.websocket import client_text
 
 _PONG = client_text(b"{}")
@@ -48,7 +48,7 @@ class Centrifugo:
 
     def take(self, message: bytes) -> list[Event]:
         """Replies and pushes, one a line."""
-        got = events(message)
+        got = EVENT.findall(message)
         if got:
             self._newest = message[-_END:]
         if not got or not self.is_live:

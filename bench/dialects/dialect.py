@@ -36,10 +36,13 @@ class Dialect(Protocol):
     """Whether this connection gets every event from now on."""
     wrong: str
     """What the server said that ends a run; empty as long as all is well."""
-    seq: int
-    """The newest event's sequence; 0 where the dialect has none."""
 
     def __init__(self, reader: Reader) -> None: ...
+
+    @property
+    def seq(self) -> int:
+        """The newest event's sequence; 0 where the dialect has none."""
+        ...
 
     def opened(self) -> None:
         """A new connection is there. The server may speak before ``hello``."""

@@ -4,9 +4,5 @@ import re
 
 Event = tuple[bytes, bytes, bytes]
 """Digits of the session, of ``n`` and of the nanoseconds at which it was published (``bench.plan.payload``)."""
-EVENT = re.compile(rb'\{"s":(\d+),"n":(\d+),"t":(\d+),')
-
-
-def events(message: bytes) -> list[Event]:
-    """The events in a message, in order."""
-    return EVENT.findall(message)
+EVENT = re.compile(rb'\{"s":(\d+),"n":(\d+),"t":(\d+),"pad":"x*"\}')
+"""A published payload; its groups are an `Event`."""

@@ -6,7 +6,7 @@ from typing import ClassVar
 import msgspec
 
 from bench.dialects.dialect import Reader
-from bench.dialects.event_text import Event, events
+from bench.dialects.event_text import EVENT, Event
 from bench.websocket import client_text
 
 _PONG = client_text(b"3")
@@ -51,7 +51,7 @@ class SocketIo:
         """One packet: an event, CONNECT, a ping, or Engine.IO's opening."""
         if message.startswith(b"42"):
             self._newest = message[-_END:]
-            return events(message)
+            return EVENT.findall(message)
         if message == b"2":
             self.reply = _PONG
         elif message.startswith(b"40"):

@@ -6,11 +6,13 @@ from typing import Any, ClassVar
 import msgspec
 
 from bench.dialects.dialect import Reader
-from bench.dialects.event_text import Event, events
+from bench.dialects.event_text import EVENT, Event
 from bench.plan import session_name
 from bench.websocket import client_text
 
 _SEQ = re.compile(rb'"seq":(\d+)')
+_END = 1_024
+"""Bytes at the end of a message that hold the newest event."""
 _PING = b'{"type":"ping"}'
 _PONG = client_text(b'{"type":"pong"}')
 _TROUBLE = re.compile(rb'"type":"(?:gap|goodbye|error)"')
@@ -31,9 +33,9 @@ class Tidewire:
         self.reply = b""
         self.is_live = False
         self.wrong = ""
-        self.seq = 0
         self._reader = reader
         self._stream = ""
+        self._newest = b""
 
     def opened(self) -> None:
         """A new connection: nothing of the last one holds."""
@@ -55,19 +57,28 @@ class Tidewire:
 
     def take(self, message: bytes) -> list[Event]:
         """A frame or a batch of frames."""
-        got = events(message)
+        got = EVENT.findall(message)
         if got:
-            named = _SEQ.match(message, message.rfind(b'"seq":', 0, message.rfind(b'{"s":')))
-            self.seq = int(named[1]) if named else 0
+            self._newest = message[-_END:]
+            if self.is_live and not message.startswith(b"["):
+                return got
         if not got or not self.is_live:
             self._look(message)
         if _PING in message:
             self.reply = _PONG
         return got
 
+    @property
+    def seq(self) -> int:
+        """The newest event's sequence; 0 before the first."""
+        message = self._newest
+        named = _SEQ.match(message, message.rfind(b'"seq":', 0, message.rfind(b'{"s":'))) if message else None
+        return int(named[1]) if named else 0
+
     def ack(self) -> bytes:
         """One cumulative ``ack``."""
-        return client_text(b'{"type":"ack","seq":%d}' % self.seq) if self.seq else b""
+        seq = self.seq
+        return client_text(b'{"type":"ack","seq":%d}' % seq) if seq else b""
 
     def _look(self, message: bytes) -> None:
         if b'"type":"live"' in message:

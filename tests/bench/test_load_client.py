@@ -12,7 +12,7 @@ from bench.plan import payload
 from bench.websocket import server_text
 
 
-class Transport:
+class Connection:
     """Takes what is written."""
 
     def __init__(self) -> None:
@@ -21,18 +21,21 @@ class Transport:
     def write(self, data: bytes) -> None:
         self.written.append(data)
 
+    def abort(self) -> None:
+        """It is dropped."""
+
 
 def event(seq: int, session: int, n: int) -> bytes:
     return b'{"type":"event","seq":%d,"subject":"orders.c7.x","data":%s}' % (seq, payload(session, n, 1))
 
 
-def device(*messages: bytes, is_shared: bool = False) -> tuple[Load, Device, Transport]:
-    load, transport = Load(), Transport()
+def device(*messages: bytes, is_shared: bool = False) -> tuple[Load, Device, Connection]:
+    load, transport = Load(), Connection()
     load.is_shared = is_shared
     made = Device(load, 7, DIALECTS["tidewire"](Reader(7, "orders.c7.x", "token")))
     load._devices.append(made)
-    made.connection_made(transport)  # type: ignore[arg-type]
-    made.data_received(b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + b"".join(map(server_text, messages)))
+    made.connected(transport)  # type: ignore[arg-type]
+    made.received(b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + b"".join(map(server_text, messages)))
     return load, made, transport
 
 
@@ -72,7 +75,7 @@ async def test_more_events_than_due_fail_the_run() -> None:
 
 async def test_a_close_by_the_server_fails_the_run() -> None:
     load, made, _ = device()
-    made.data_received(b"\x88\x02" + (4_429).to_bytes(2))
+    made.received(b"\x88\x02" + (4_429).to_bytes(2))
     with pytest.raises(AssertionError, match="closed by the server with 4429"):
         await load.handle({"do": "expect", "each": 1, "within_s": 1})
 
@@ -92,9 +95,9 @@ async def test_acknowledgements_come_after_so_many_events_and_none_when_off() ->
     load, made, transport = device()
     await load.handle({"do": "acks", "on": True, "each": 3})
     for n in range(7):
-        made.data_received(server_text(event(n + 1, 7, n)))
+        made.received(server_text(event(n + 1, 7, n)))
     await load.handle({"do": "acks", "on": False})
-    made.data_received(server_text(event(8, 7, 7)))
+    made.received(server_text(event(8, 7, 7)))
     assert [said[6:] for said in transport.written[1:]] == [b'{"type":"ack","seq":%d}' % seq for seq in (3, 6)]
 
 
@@ -103,14 +106,14 @@ async def test_one_latency_in_so_many_is_taken_whatever_comes_together() -> None
     load.sample_each = 4
     numbers = iter(range(12))
     for together in (1, 5, 2, 4):
-        made.data_received(b"".join(server_text(event(n + 1, 7, n)) for n in islice(numbers, together)))
+        made.received(b"".join(server_text(event(n + 1, 7, n)) for n in islice(numbers, together)))
     assert len(load.latencies_ns) == 3
     assert set(await load.handle({"do": "expect", "each": 12, "within_s": 1})) == {"p50_ms", "p99_ms", "p999_ms"}
 
 
 async def test_a_websocket_ping_is_answered() -> None:
     _, made, transport = device()
-    made.data_received(b"\x89\x02hi")
+    made.received(b"\x89\x02hi")
     assert transport.written[-1] == b"\x8a\x82\0\0\0\0hi"
 
 
@@ -122,27 +125,33 @@ async def test_what_a_server_says_that_ends_a_run_fails_it() -> None:
 
 async def test_an_upgrade_in_pieces_is_read() -> None:
     load, made, _ = device()
-    made.connection_made(Transport())  # type: ignore[arg-type]
+    made.connected(Connection())  # type: ignore[arg-type]
     for piece in (b"HTTP/1.1 101 Switching", b" Protocols\r\n\r", b"\n" + server_text(b'{"type":"live","seq":1}')):
-        made.data_received(piece)
+        made.received(piece)
     assert load.live == 1
 
 
 async def test_the_end_of_a_cut_connection_is_not_taken_for_the_next_ones() -> None:
-    _, made, _ = device()
+    load, made, first = device()
+    await load.handle({"do": "cut"})
     made.opened = asyncio.get_running_loop().create_future()
-    made.is_open = False
-    made.connection_lost(None)
+    made.lost(first, None)  # type: ignore[arg-type]
     assert not made.opened.done()
-    made.connection_made(Transport())  # type: ignore[arg-type]
-    made.connection_lost(None)
+    made.lost(Connection(), None)  # type: ignore[arg-type]
     with pytest.raises(ConnectionError, match="no upgrade"):
         await made.opened
+
+
+async def test_a_connection_that_is_lost_fails_the_run() -> None:
+    load, made, connection = device()
+    made.lost(connection, ConnectionResetError("reset"))  # type: ignore[arg-type]
+    with pytest.raises(AssertionError, match=r"lost the connection \(reset"):
+        await load.handle({"do": "expect", "each": 1, "within_s": 1})
 
 
 async def test_a_server_that_speaks_first_does_not_make_a_new_connection_live() -> None:
     load, made, _ = device(b'{"type":"live","seq":1}')
     assert load.live == 1
-    made.connection_made(Transport())  # type: ignore[arg-type]
-    made.data_received(b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + server_text(b'{"type":"ping"}'))
+    made.connected(Connection())  # type: ignore[arg-type]
+    made.received(b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + server_text(b'{"type":"ping"}'))
     assert load.live == 1
