@@ -77,5 +77,7 @@ class Centrifugo:
             told = answer["subscribe"]
             if told.get("was_recovering") and not told.get("recovered"):
                 self.wrong = "it could not recover"
-            self._epoch, self._place = told.get("epoch", ""), told.get("offset", 0)
+            recovered = [publication["offset"] for publication in told.get("publications", ())]
+            self._epoch, self._place = told.get("epoch", ""), max([told.get("offset", 0), *recovered])
+            self._newest = b""
             self.is_live = True

@@ -17,7 +17,7 @@ from bench.numbering import Numbering
 from bench.pace import turns
 from bench.process import Failed
 from bench.program import Program, free_port
-from bench.rivals.centrifugo_config import Places, batch, centrifugo_config, refused
+from bench.rivals.centrifugo_config import HISTORY_EVENTS, HISTORY_S, Places, batch, centrifugo_config, refused
 from bench.rivals.installed import CENTRIFUGO, CENTRIFUGO_VERSION, centrifugo_missing
 from bench.way import Order, Site
 from security.development import DevelopmentState
@@ -48,8 +48,11 @@ class Centrifugo:
         return centrifugo_missing()
 
     def version(self) -> str:
-        """What was measured."""
-        return f"Centrifugo {CENTRIFUGO_VERSION}"
+        """What is measured, and which of its promises are on."""
+        return (
+            f"Centrifugo {CENTRIFUGO_VERSION}, JSON, memory engine, GOMAXPROCS 1: history of {HISTORY_EVENTS} events "
+            f"and {HISTORY_S} s, positioning and recovery on, tokens ES256; published in batches over HTTP"
+        )
 
     async def start(self) -> None:
         """Return when clients are served."""

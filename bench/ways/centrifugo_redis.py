@@ -24,8 +24,9 @@ class CentrifugoRedis(Centrifugo):
         return debian_missing("redis-server") or super().missing()
 
     def version(self) -> str:
-        """What was measured."""
-        return f"{super().version()}, {version(tool('redis-server'), '--version')}"
+        """What is measured, and which of its promises are on."""
+        redis = " ".join(version(tool("redis-server"), "--version").split()[:3])
+        return f"{super().version().replace('memory engine', 'Redis engine')}; {redis}, nothing on disk"
 
     async def start(self) -> None:
         """Return when clients are served."""

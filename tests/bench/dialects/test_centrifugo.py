@@ -42,6 +42,16 @@ def test_events_are_seen_and_the_next_connection_recovers_from_the_newest() -> N
     assert b'"recover":true,"epoch":"Ag","offset":6}' in dialect.hello()
 
 
+def test_events_that_were_recovered_are_the_next_place() -> None:
+    dialect = made()
+    pubs = b",".join(b'{"data":%s,"offset":%d}' % (payload(7, n, 99), n + 5) for n in range(2))
+    more = b'"was_recovering":true,"recovered":true,"positioned":true,"metadata":"%s"' % (b"x" * 100)
+    got = dialect.take(b'{"id":2,"subscribe":{"recoverable":true,"epoch":"Ag","publications":[%s],%s}}' % (pubs, more))
+    assert [n for _, n, _ in got] == [b"0", b"1"]
+    assert dialect.is_live
+    assert b'"offset":6}' in dialect.hello()
+
+
 def test_a_recovery_that_failed_is_wrong() -> None:
     dialect = made()
     dialect.take(b'{"id":2,"subscribe":{"recoverable":true,"epoch":"Ag","was_recovering":true}}')
