@@ -47,7 +47,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     replay_each: int = 50
     """Events that each session missed before it comes back."""
     replay_durable: bool = True
-    """Whether Tidewire's replay from durables is measured, too: it restarts the gateway."""
+    """Whether replay from durables is measured, too."""
     crowd: int = 5_000
     """Sessions that come back at once, in a storm and after an absence."""
     crowd_missed: int = 20
@@ -83,9 +83,9 @@ QUICK = Plan(
     sessions=200,
     broadcast_events=80,
     private_sessions=1_000,
-    private_events=6_000,
+    private_events=5_000,
     private_rate=2_000,
-    per_session_events=3_000,
+    per_session_events=2_000,
     idle_sessions=1_000,
     idle_s=10.0,
     replay_durable=False,

@@ -26,16 +26,17 @@ def report(results: Results, pictures: tuple[str, ...] = ()) -> str:
 
 
 def verdicts(results: Results) -> str:
-    """The table of what is to be reached, with what was seen."""
-    seen = medians(measurements(results))
-    lines = []
+    """The table of what is to be reached; below it, what was seen of each."""
+    of, lines, seen = medians(measurements(results)), [], []
     for target in TARGETS:
         try:
-            verdict = target.verdict(seen)
-        except KeyError as lacking:
-            verdict = Verdict(None, f"no figure for {_name(lacking.args[0])}")
-        lines.append([target.case, target.reach, verdict.seen, _SAYS[verdict.reached]])
-    return table(["case", "reach", "seen", "verdict"], lines)
+            verdict = target.verdict(of)
+        except KeyError:  # its case did not run, or failed
+            verdict = Verdict(None, "")
+        lines.append([target.case, _SAYS[verdict.reached], target.reach])
+        if verdict.seen:
+            seen.append(f"- {target.case}: {verdict.seen}")
+    return "\n\n".join(filter(None, [table(["case", "verdict", "reach"], lines), "\n".join(seen)]))
 
 
 def case_table(results: Results, case: str) -> str:
@@ -93,7 +94,3 @@ def table(head: list[str], lines: list[list[str]]) -> str:
 
     rule = ["-" * (width - 1) + ":" if to_right else "-" * width for width, to_right in zip(widths, right, strict=True)]
     return "\n".join([row(head), row(rule), *(row(line) for line in lines)])
-
-
-def _name(key: object) -> str:
-    return ", ".join(map(str, key)) if isinstance(key, tuple) else str(key)

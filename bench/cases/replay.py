@@ -31,7 +31,8 @@ async def replay(site: Site, plan: Plan) -> list[Measurement]:
             await _deliver(course, 1)
             return [await _come_back(course, RESUME), await _come_back(course, DURABLE, missed=plan.replay_each)]
 
-    return await each_way(site, plan, "replay", ("floor", "tidewire", "per-session"), one)
+    names = ("floor", "tidewire", "per-session") if plan.replay_durable else ("floor", "tidewire")
+    return await each_way(site, plan, "replay", names, one)
 
 
 async def _tidewire(course: Course, plan: Plan, way: Tidewire) -> list[Measurement]:

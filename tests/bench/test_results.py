@@ -59,9 +59,14 @@ def test_what_took_part_says_what_it_is() -> None:
 
 
 def test_without_figures_no_verdict_is_given() -> None:
-    text = report(results([measured(3)]))
-    assert "no figure for broadcast, floor" in text
-    assert "not measured" in text
+    rows = report(results([measured(3)])).splitlines()
+    assert next(row for row in rows if row.startswith("| broadcast ")).split(" | ")[1].strip() == "not measured"
+
+
+def test_a_verdict_stands_in_the_table_and_what_was_seen_below_it() -> None:
+    rows = report(results([measured(23), measured(20, way="floor")])).splitlines()
+    assert next(row for row in rows if row.startswith("| broadcast ")).split(" | ")[1].strip() == "reached"
+    assert "- broadcast: 1.15 x the floor" in rows
 
 
 @pytest.mark.parametrize(
