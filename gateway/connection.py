@@ -5,6 +5,7 @@ session is told so and lags; when it has taken nothing for ``write_stall_s`` it 
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Coroutine
@@ -17,7 +18,6 @@ from gateway.exchange import Exchange
 from gateway.house import House
 from gateway.session import Phase, Session
 from gateway.websocket import WebSocket
-from gateway.websocket_frame import websocket_messages
 from replay.catchup import Failed, Read
 from replay.cursors import Cursor
 from replay.durable import Durable
@@ -72,7 +72,8 @@ class Connection:
         self._socket = socket
         self._transport = transport
         self._tasks: set[asyncio.Task[None]] = set()
-        self._is_draining = False
+        self._is_watched = False
+        """Whether a socket that takes no more is watched already."""
         transport.set_write_buffer_limits(WRITE_HIGH_BYTES, WRITE_LOW_BYTES)
 
     @property
@@ -153,17 +154,23 @@ class Connection:
 
     def flush(self, unix_s: float) -> None:
         """Write the outbox to the socket."""
-        taken = self.session.take(unix_s)
-        if self.session.gap_reasons:
-            self.house.counters.gaps.update(self.session.gap_reasons)
-            self.session.gap_reasons.clear()
-        if not taken or self._transport.is_closing():
-            return
-        self._transport.write(websocket_messages(taken, self.session.encoding))
-        if self._transport.get_write_buffer_size() > WRITE_HIGH_BYTES and not self._is_draining:
-            self._is_draining = True
-            self.session.set_blocked(is_blocked=True)
-            self._spawn(self._drain())
+        session = self.session
+        taken = session.take(unix_s)
+        if session.gap_reasons:
+            self.house.counters.gaps.update(session.gap_reasons)
+            session.gap_reasons.clear()
+        if taken:
+            self._transport.write(self.exchange.messages.of(taken, session.encoding))
+
+    def set_blocked(self, is_blocked: bool) -> None:  # noqa: FBT001  # called by WebSocket
+        """The socket takes no more, or takes some again: its transport says so."""
+        self.session.set_blocked(is_blocked=is_blocked)
+        if is_blocked:
+            if not self._is_watched:
+                self._is_watched = True
+                self._spawn(self._watch_stall())
+        else:
+            self.guarded(self.pump)
 
     def save_soon(self) -> None:
         """Store the record within the configured time."""
@@ -261,26 +268,22 @@ class Connection:
         await self._socket.close(code, close_codes.REASONS[code].encode())
         self._transport.abort()
 
-    async def _drain(self) -> None:
-        """Wait until the socket takes some again; give it up when it takes nothing for ``write_stall_s``."""
+    async def _watch_stall(self) -> None:
+        """Give the socket up when it takes nothing for ``write_stall_s``."""
         stall_s = self.house.config.limits.write_stall_s
-        while True:
+        while not self._socket.is_lost:
             unsent = self._transport.get_write_buffer_size()
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(stall_s):
                     await self._socket.drained()
+            if not self.session.is_blocked:
                 break
-            except TimeoutError:
-                if self._transport.get_write_buffer_size() >= unsent:
-                    self.session.end()
-                    self._close(close_codes.DEAD)
-                    self._transport.abort()
-                    return
-            except ConnectionError:
-                return
-        self._is_draining = False
-        self.session.set_blocked(is_blocked=False)
-        self.guarded(self.pump)
+            if self._transport.get_write_buffer_size() >= unsent:
+                self.session.end()
+                self._close(close_codes.DEAD)
+                self._transport.abort()
+                break
+        self._is_watched = False
 
     def _lost(self, ended: bool) -> None:  # noqa: FBT001  # called by Cursors
         self.guarded(partial(self.close, close_codes.REVOKED if ended else close_codes.TAKEN_OVER))

@@ -14,6 +14,7 @@ from gateway.attached import Attached
 from gateway.hub import Hub
 from gateway.leak_guard import LeakGuard
 from gateway.timers import Timers
+from gateway.websocket_frame import SameMessages
 from mesh.contiguity import Hole
 from mesh.event import StoredEvent
 from replay.recent import RecentWindow
@@ -39,6 +40,7 @@ class Exchange:
         self.hub: Hub[Attached] = Hub()
         self.by_key: dict[str, Attached] = {}
         self.timers: Timers[Attached] = Timers()
+        self.messages = SameMessages()
         self.empty = asyncio.Event()
         """Set while nobody is connected."""
         self.empty.set()
@@ -137,7 +139,10 @@ class Exchange:
         dirty, self._dirty = self._dirty, {}
         unix_s = time.time()
         for connection in dirty:
-            connection.guarded(partial(connection.flush, unix_s))
+            try:
+                connection.flush(unix_s)
+            except Exception:  # noqa: BLE001  # as above
+                connection.fail()
         if self._behind:
             behind, self._behind = self._behind, {}
             for connection in behind:

@@ -12,10 +12,10 @@ class Outstanding:
         self.messages_most = messages_most
         self.bytes_most = bytes_most
         self.bytes = 0
-        self._sent: deque[tuple[int, int]] = deque()
+        self._sent: deque[tuple[int, int]] | None = None  # none: nothing is outstanding, as it nearly always is
 
     def __len__(self) -> int:
-        return len(self._sent)
+        return len(self._sent) if self._sent is not None else 0
 
     @property
     def first(self) -> int | None:
@@ -25,7 +25,7 @@ class Outstanding:
     @property
     def messages_left(self) -> int:
         """How many more events the window takes."""
-        return self.messages_most - len(self._sent)
+        return self.messages_most - len(self)
 
     @property
     def takes_more(self) -> bool:
@@ -37,16 +37,25 @@ class Outstanding:
         """Whether half of the window is free."""
         return not self._sent or (len(self._sent) * 2 <= self.messages_most and self.bytes * 2 <= self.bytes_most)
 
-    def fits(self, size: int) -> bool:
-        """Whether an event of ``size`` bytes may be sent. One that is larger than the whole window goes alone."""
-        return self.takes_more and (not self._sent or self.bytes + size <= self.bytes_most)
-
-    def add(self, seq: int, size: int) -> None:
-        """An event was sent."""
-        self._sent.append((seq, size))
+    def admit(self, seq: int, size: int) -> bool:
+        """Count an event of ``size`` bytes as sent, if it fits. One that is larger than the whole window goes alone."""
+        sent = self._sent
+        if sent is None:
+            self._sent = deque(((seq, size),))
+        elif len(sent) < self.messages_most and self.bytes + size <= self.bytes_most:
+            sent.append((seq, size))
+        else:
+            return False
         self.bytes += size
+        return True
 
     def acknowledge(self, seq: int) -> None:
         """Everything up to ``seq`` is processed."""
-        while self._sent and self._sent[0][0] <= seq:
-            self.bytes -= self._sent.popleft()[1]
+        sent = self._sent
+        if sent is None:
+            return
+        while sent[0][0] <= seq:
+            self.bytes -= sent.popleft()[1]
+            if not sent:
+                self._sent = None
+                return

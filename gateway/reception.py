@@ -73,7 +73,7 @@ class Reception:
             await self._close(socket, close_codes.INTERNAL)
         else:
             incoming = Incoming(connection, self._user_rate(connection.claims.principal))
-            socket.listen(incoming.take, partial(self._leave, connection))
+            socket.listen(incoming.take, connection.set_blocked, partial(self._leave, connection))
 
     async def _first_frame(self, socket: WebSocket, encoding: str) -> frames.Connect:
         house, limits = self._house, self._house.config.limits

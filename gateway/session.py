@@ -59,6 +59,9 @@ class Phase(enum.Enum):
     ENDED = "ended"
 
 
+_LIVE = Phase.LIVE  # looked up for each session and event
+
+
 class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Limits of one session; see ``gateway.config`` for meaning and range."""
 
@@ -160,7 +163,7 @@ class Session:
 
     def offer(self, event: StoredEvent) -> bool:
         """Take the feed's next matching event; True when it went into the outbox. The hot path."""
-        if self.phase is not Phase.LIVE:
+        if self.phase is not _LIVE:
             return False
         if not self._send(event, replay=False):
             self.stop_before(event.seq)
@@ -361,22 +364,24 @@ class Session:
 
     def _send(self, event: StoredEvent, *, replay: bool) -> bool:
         """Send an event if there is room for it. One that is larger than the whole window goes alone."""
-        if not self._has_room():
+        if self.is_blocked:
             return False
         if event.is_withheld:
+            if not self._has_room():
+                return False
             self._tell(Hole(event.seq - 1, event.seq + 1, "deleted"))
             self.told = max(self.told, event.seq)
             return True
-        frame = event_frame(event, self.encoding, replay=replay)
-        size = len(frame)
-        if not self._outstanding.fits(size):
+        frame = None if replay else event.frames.get(self.encoding)
+        if frame is None:
+            frame = event_frame(event, self.encoding, replay=replay)
+        if not self._outstanding.admit(event.seq, len(frame)):
             return False
         assert event.seq > self.told, "invariant 3: sequences rise"
-        self._outstanding.add(event.seq, size)
-        self.told = max(self.told, event.seq)
+        self.told = event.seq
         self.events_sent += 1
         self.events_replayed += replay
-        self._put(frame)
+        self.outbox.append(frame)
         return True
 
     def _send_all(self, events: list[StoredEvent], holes: list[Hole], reached: int) -> bool:

@@ -24,6 +24,7 @@ class WebSocket(asyncio.Protocol):
     """Messages are kept for ``first`` and until ``listen`` is called; more than one at that time pauses reading."""
 
     __slots__ = (
+        "_blocked",
         "_change",
         "_closing",
         "_control_frames",
@@ -60,6 +61,7 @@ class WebSocket(asyncio.Protocol):
         self._lost = lost
         self._inbox: list[Received] = []
         self._listener: Listener | None = None
+        self._blocked: Callable[[bool], None] | None = None
         self._ended: Callable[[], None] | None = None
         self._change: asyncio.Future[None] | None = None
         self._closing = False
@@ -79,9 +81,14 @@ class WebSocket(asyncio.Protocol):
             await self._changed()
         return self._inbox.pop(0)
 
-    def listen(self, listener: Listener, ended: Callable[[], None]) -> None:
-        """Hand every further message to ``listener``, those that wait at once, and call ``ended`` once at the end."""
-        self._listener, self._ended = listener, ended
+    def listen(self, listener: Listener, blocked: Callable[[bool], None], ended: Callable[[], None]) -> None:
+        """Hand every further message to ``listener``, those that wait at once, and call ``ended`` once at the end.
+
+        ``blocked`` hears when the transport takes no more (True) and takes some again (False).
+        """
+        self._listener, self._blocked, self._ended = listener, blocked, ended
+        if self._writing_paused:
+            blocked(True)  # noqa: FBT003
         waiting, self._inbox = self._inbox, []
         for opcode, message in waiting:
             listener(opcode, message)
@@ -145,11 +152,15 @@ class WebSocket(asyncio.Protocol):
     def pause_writing(self) -> None:
         """asyncio: the transport's high-water mark is passed."""
         self._writing_paused = True
+        if self._blocked is not None:
+            self._blocked(True)  # noqa: FBT003
 
     def resume_writing(self) -> None:
         """asyncio: the transport has drained to its low-water mark."""
         self._writing_paused = False
         self._tell()
+        if self._blocked is not None:
+            self._blocked(False)  # noqa: FBT003
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """asyncio: the socket is gone."""
@@ -185,7 +196,7 @@ class WebSocket(asyncio.Protocol):
 
     def _end(self) -> None:
         """Tell the listener once; nothing is held for it after that."""
-        ended, self._ended, self._listener = self._ended, None, None
+        ended, self._ended, self._listener, self._blocked = self._ended, None, None, None
         if ended is not None:
             ended()
 

@@ -11,6 +11,24 @@ MESSAGE_FRAMES = 256
 """Most frames in one batch."""
 
 
+class SameMessages:
+    """``websocket_messages``, which remembers the last: in a broadcast one session after the other sends the same."""
+
+    __slots__ = ("_encoding", "_frames", "_messages")
+
+    def __init__(self) -> None:
+        self._frames: list[bytes] = []
+        self._encoding = ""
+        self._messages = b""
+
+    def of(self, frames: list[bytes], encoding: str) -> bytes:
+        """The same as ``websocket_messages``. ``frames`` belongs to us from here on."""
+        if frames != self._frames or encoding != self._encoding:
+            self._frames, self._encoding = frames, encoding
+            self._messages = websocket_messages(frames, encoding)
+        return self._messages
+
+
 def websocket_messages(frames: list[bytes], encoding: str) -> bytes:
     """Encoded frames as the bytes of one or more WebSocket messages, in order."""
     if len(frames) == 1:

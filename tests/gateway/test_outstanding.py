@@ -12,23 +12,21 @@ acks = st.tuples(st.just("ack"), st.integers(0, 12))
 
 def test_the_number_of_events_is_bounded() -> None:
     window = Outstanding(2, 100)
-    assert window.fits(1)
-    window.add(5, 1)
+    assert window.admit(5, 1)
     assert window.is_half_free
-    window.add(9, 1)
-    assert (len(window), window.takes_more, window.fits(1), window.is_half_free) == (2, False, False, False)
+    assert window.admit(9, 1)
+    assert (len(window), window.takes_more, window.admit(10, 1), window.is_half_free) == (2, False, False, False)
     window.acknowledge(5)
     assert (window.first, window.messages_left, window.bytes) == (9, 1, 1)
 
 
 def test_bytes_are_bounded_and_a_large_event_goes_alone() -> None:
     window = Outstanding(10, 100)
-    assert window.fits(1_000)
-    window.add(1, 60)
-    assert (window.fits(40), window.fits(41)) == (True, False)
+    assert window.admit(1, 60)
+    assert (window.admit(2, 41), window.admit(2, 40)) == (False, True)
     assert not window.is_half_free
-    window.acknowledge(1)
-    window.add(2, 1_000)
+    window.acknowledge(2)
+    assert window.admit(3, 1_000)
     assert not window.takes_more
     window.acknowledge(7)
     assert (len(window), window.bytes, window.first, window.takes_more) == (0, 0, None, True)
@@ -49,11 +47,10 @@ def test_a_window_is_a_plain_list_with_two_limits(messages: int, size: int, step
         else:
             total = sum(each for _, each in sent)
             is_free = not sent or (len(sent) < messages and total + number <= size)
-            assert window.fits(number) is is_free
             assert window.takes_more is (not sent or (len(sent) < messages and total < size))
             newest += 2
+            assert window.admit(newest, number) is is_free
             if is_free:
-                window.add(newest, number)
                 sent.append((newest, number))
         assert (len(window), window.bytes) == (len(sent), sum(each for _, each in sent))
         assert window.first == (sent[0][0] if sent else None)

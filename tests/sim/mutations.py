@@ -229,8 +229,8 @@ MUTATIONS = (
     Mutation(CURSORS, "                self._wake.set()\n", "", "a cursor that could not be stored is not tried again"),
     Mutation(
         "gateway/outstanding.py",
-        "self._sent[0][0] <= seq",
-        "self._sent[0][0] < seq",
+        "sent[0][0] <= seq",
+        "sent[0][0] < seq",
         "the acknowledged event stays outstanding",
     ),
     Mutation(
@@ -308,8 +308,8 @@ MUTATIONS = (
     ),
     Mutation(
         "gateway/connection.py",
-        "        self.session.set_blocked(is_blocked=False)\n        self.guarded(self.pump)\n",
-        "        self.session.set_blocked(is_blocked=False)\n",
+        "        else:\n            self.guarded(self.pump)\n",
+        "",
         "a socket that takes bytes again does not wake its session",
     ),
     Mutation(

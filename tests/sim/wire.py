@@ -26,7 +26,8 @@ TICK_S = 1e-6
 class Way:
     """One direction: what is sent arrives in order, after a while, or never."""
 
-    def __init__(self, random: Random, latency_s: float) -> None:
+    def __init__(self, random: Random, latency_s: float, after: Callable[[], None] = lambda: None) -> None:
+        self._after = after
         self._random = random
         self._latency_s = latency_s
         self._free_s = 0.0
@@ -54,13 +55,14 @@ class Way:
         self.under_way_bytes -= size_bytes
         self.arrived.set()
         arrive()
+        self._after()
 
 
 class Wire:
     """A connection between a device and a gateway."""
 
     def __init__(self, random: Random, latency_s: float, slowness_s: float) -> None:
-        self.down = Way(random, latency_s)
+        self.down = Way(random, latency_s, self._has_arrived)
         self.up = Way(random, latency_s)
         self.slowness_s = slowness_s
         """Seconds that each message to the device takes of the line."""
@@ -75,6 +77,9 @@ class Wire:
         self.taken: Callable[[bytes], None] = lambda _message: None
         """Sees each message that the gateway reads, as it is read."""
         self._is_over = False
+
+    def _has_arrived(self) -> None:
+        self.transport.judge()
 
     def cut(self) -> None:
         """The network lets go of the connection; both ends notice."""
@@ -103,12 +108,23 @@ class Transport:
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
-        self._low = 16_384
+        self._high, self._low = 65_536, 16_384
         self._is_closing = False
+        self.is_paused = False
+        """Whether the gateway was told that it takes no more."""
 
     def set_write_buffer_limits(self, high: int, low: int) -> None:
-        del high  # the gateway compares by itself
-        self._low = low
+        self._high, self._low = high, low
+
+    def judge(self) -> None:
+        """Tell the gateway when what is under way has passed a limit (``asyncio.Protocol.pause_writing``)."""
+        size = self.get_write_buffer_size()
+        if size > self._high and not self.is_paused:
+            self.is_paused = True
+            self._wire.socket.tell_blocked()
+        elif size <= self._low and self.is_paused:
+            self.is_paused = False
+            self._wire.socket.tell_blocked()
 
     def get_write_buffer_size(self) -> int:
         """What the way holds stands for the kernel's and the loop's buffers."""
@@ -123,6 +139,7 @@ class Transport:
         for _, payload in messages_of(data):
             self._wire.sent(payload)
             self._wire.down.send(len(payload), partial(self._wire.hear, payload), self._wire.slowness_s)
+        self.judge()
 
     def abort(self) -> None:
         if self._is_closing:
@@ -148,6 +165,7 @@ class Socket:
         self._inbox: deque[Received] = deque()
         self._news = asyncio.Event()
         self._listener: Callable[[int, bytes], None] | None = None
+        self._blocked: Callable[[bool], None] | None = None
         self._ended: Callable[[], None] | None = None
         self._context = contextvars.copy_context()
         self.closed = False
@@ -184,9 +202,13 @@ class Socket:
         self._wire.taken(message[1])
         return message
 
-    def listen(self, listener: Callable[[int, bytes], None], ended: Callable[[], None]) -> None:
-        self._listener, self._ended = listener, ended
+    def listen(
+        self, listener: Callable[[int, bytes], None], blocked: Callable[[bool], None], ended: Callable[[], None]
+    ) -> None:
+        self._listener, self._blocked, self._ended = listener, blocked, ended
         self._context = contextvars.copy_context()  # what a message brings about is the gateway's doing
+        if self._wire.transport.is_paused:
+            self.tell_blocked()
         while self._inbox:
             self._hand_over(self._inbox.popleft())
         if self.closed:
@@ -208,6 +230,11 @@ class Socket:
             pass
         self._wire.transport.abort()
 
+    def tell_blocked(self) -> None:
+        """The transport takes no more, or some again."""
+        if self._blocked is not None:
+            self._context.copy().run(self._blocked, self._wire.transport.is_paused)
+
     async def drained(self) -> None:
         """Return when the socket takes some again, or is gone."""
         await self._wire.transport.drained()
@@ -216,7 +243,7 @@ class Socket:
         if self._listener is None:
             return
         self._wire.taken(message[1])
-        self._context.run(self._listener, *message)
+        self._context.copy().run(self._listener, *message)
 
     def _over(self) -> None:
         self.closed = True
@@ -225,9 +252,9 @@ class Socket:
         self._end()
 
     def _end(self) -> None:
-        ended, self._ended, self._listener = self._ended, None, None
+        ended, self._ended, self._listener, self._blocked = self._ended, None, None, None
         if ended is not None:
-            self._context.run(ended)
+            self._context.copy().run(ended)
 
     def _closed_by_gateway(self, code: int) -> None:
         self._wire.over(code)
