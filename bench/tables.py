@@ -65,7 +65,8 @@ def machine(results: Results) -> str:
     """Where and with what it ran, and what could not run."""
     of = results.machine
     pinned = "the measured process on a core of its own" if of.pinned else "one core for everything"
-    runs = f"{len(results.runs)} run" + ("s, medians, in brackets least and most" if len(results.runs) > 1 else "")
+    spread = "s; medians, in brackets least and most, nothing in brackets: the first run alone"
+    runs = f"{len(results.runs)} run" + (spread if len(results.runs) > 1 else "")
     lines = [
         f"{of.cpu}, {of.cores} cores, Linux {of.kernel}, Python {of.python}",
         ", ".join(f"{name} {text}" for name, text in of.versions.items()),
