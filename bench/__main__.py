@@ -38,6 +38,8 @@ from bench.ways import WAYS
 from security.development import DevelopmentState
 
 HERE = Path(__file__).resolve().parent
+FILES_BESIDE = 500
+"""Open files that a process may need beside its sessions' sockets."""
 CASE_S = 600.0
 """Seconds that one case may take; then it has failed."""
 
@@ -81,7 +83,9 @@ def _options() -> argparse.Namespace:
 
 def _run(plan: Plan, cases: tuple[str, ...], runs: int, folder: str) -> Results:
     load_before, begun = os.getloadavg()[0], time.monotonic()
-    raise_file_limit()
+    files = raise_file_limit()
+    if plan.most_sessions() + FILES_BESIDE > files:
+        say(f"{files} open files are allowed (ulimit -Hn): cases with as many sessions will fail")
     measured_on, rest_on = cores()
     os.sched_setaffinity(0, rest_on)
     keys = DevelopmentState(Path(folder) / "keys")
