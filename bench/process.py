@@ -105,6 +105,21 @@ class Child:
             raise Failed(f"{self._arguments[1]}: {answer['error']}")
         return answer
 
+    async def kill(self) -> None:
+        """End it with SIGKILL, as a crash does; safe to repeat."""
+        process = self._process
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    async def kill(self) -> None:
+        """End it at once with SIGKILL; safe to repeat."""
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
+
     async def stop(self) -> None:
         """End it with SIGTERM; safe to repeat."""
         process = self._process

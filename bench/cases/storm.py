@@ -56,8 +56,8 @@ async def _tidewire(site: Site, plan: Plan, lost: Tidewire) -> Measurement:
             async with watched(site, plan, lost.jetstream, plan.crowd, ports) as live:
                 return await _measure(plan, course, live, lost, survivor)
         finally:
-            await another.stop_gateway()
-            await survivor.stop_gateway()
+            await another.kill_gateway()
+            await survivor.kill_gateway()
 
 
 async def _measure(plan: Plan, course: Course, live: Watched, lost: Tidewire, survivor: Tidewire) -> Measurement:
@@ -66,7 +66,7 @@ async def _measure(plan: Plan, course: Course, live: Watched, lost: Tidewire, su
     say(f"storm: the gateway of {crowd} sessions is killed, {crowd * missed} events while they are away")
     os.kill(lost.servers()[0], signal.SIGSTOP)  # so that it sees nothing of its clients' end: they go with it
     await course.cut()
-    os.kill(lost.servers()[0], signal.SIGKILL)
+    await lost.kill_gateway()
     await lost.publish(Order(events=crowd * missed, rate=0, sessions=crowd))
     await survivor.until(lambda text: value(text, "tidewire_feed_lag_events") == 0, plan.patience_s, "the feed")
     calls, nats = await survivor.consumer_calls(), lost.jetstream.pid()

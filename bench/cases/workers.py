@@ -55,6 +55,11 @@ class Served(Tidewire):
             while not _is_ready(log):  # noqa: ASYNC110  # another process: nothing to wait on
                 await asyncio.sleep(POLL_S)
 
+    async def stop(self) -> None:
+        """End every process: the workers end with their supervisor when that is told, and not when it is killed."""
+        await self.stop_gateway()
+        await self.jetstream.stop()
+
     def servers(self) -> list[int]:
         """The workers, without their supervisor, which waits."""
         assert self._gateway is not None, "started"
