@@ -113,13 +113,6 @@ class Child:
                 process.kill()
             await process.wait()
 
-    async def kill(self) -> None:
-        """End it at once with SIGKILL; safe to repeat."""
-        if self._process is not None and self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-            await self._process.wait()
-
     async def stop(self) -> None:
         """End it with SIGTERM; safe to repeat."""
         process = self._process
