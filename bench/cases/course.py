@@ -13,6 +13,7 @@ from bench.measurement import Measurement
 from bench.plan import EVERYONE, Plan, subject
 from bench.process import Child, Failed, cpu_s, rss_kb
 from bench.progress import say
+from bench.tables import number
 from bench.way import Order, Site, Way
 from bench.ways import WAYS
 from bench.ways.tidewire import Tidewire
@@ -172,10 +173,16 @@ async def each_way(
             continue
         say(f"{case}: {name}")
         try:
-            measured += await one(way)
+            done = await one(way)
         except (Failed, TimeoutError, OSError, TidewireError) as error:
             say(f"{case}: {name} FAILED: {error}")
             measured.append(Measurement(case=case, way=name, values={}, failed=in_short(error)))
+        else:
+            for each in done:
+                say(
+                    f"  {each.case}, {each.way}: " + ", ".join(f"{key} {number(it)}" for key, it in each.values.items())
+                )
+            measured += done
     return measured
 
 

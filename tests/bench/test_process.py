@@ -1,4 +1,4 @@
-"""CPU time is counted in nanoseconds, of any process."""
+"""CPU time is counted in nanoseconds, of any process; a child ends when it is told to."""
 
 import os
 import time
