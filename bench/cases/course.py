@@ -154,9 +154,9 @@ async def running(
 def tokens(site: Site, sessions: int) -> list[str]:
     """A token for each session, good for its own subjects and the shared one; made once a run."""
     made, now = site.tokens, time.time()
-    for number in range(len(made), sessions):
-        read = [EVERYONE, subject(number)]
-        made.append(site.keys.mint(f"c{number}", TOKEN_S, now, {"tidewire": {"read": read}}))
+    for session in range(len(made), sessions):
+        read = [EVERYONE, subject(session)]
+        made.append(site.keys.mint(f"c{session}", TOKEN_S, now, {"tidewire": {"read": read}}))
     return made[:sessions]
 
 
@@ -179,9 +179,8 @@ async def each_way(
             measured.append(Measurement(case=case, way=name, values={}, failed=in_short(error)))
         else:
             for each in done:
-                say(
-                    f"  {each.case}, {each.way}: " + ", ".join(f"{key} {number(it)}" for key, it in each.values.items())
-                )
+                told = ", ".join(f"{key} {number(value)}" for key, value in each.values.items())
+                say(f"  {each.case}, {each.way}: {told}")
             measured += done
     return measured
 
