@@ -31,7 +31,8 @@ def centrifugo_config(places: Places) -> dict[str, Any]:
 
     Every publication is kept, each subscription is positioned and recovers. Clients bring the same tokens as to
     Tidewire. Limits that would throw out a client that is behind, or one that waits with ``connect``, are out of the
-    way: the load client must get everything. No metrics, no compression, no logs but errors.
+    way: the load client must get everything. No metrics, no compression, no logs but errors. Buffers of a WebSocket as
+    its documentation advises for many connections.
     """
     engine: dict[str, Any] = {"type": "memory"}
     if places.redis_port:
@@ -53,7 +54,7 @@ def centrifugo_config(places: Places) -> dict[str, Any]:
             "queue_max_size": QUEUE_BYTES,
             "allowed_origins": [],
         },
-        "websocket": {"write_timeout": "60s"},
+        "websocket": {"write_timeout": "60s", "read_buffer_size": 512, "use_write_buffer_pool": True},
         "channel": {
             "without_namespace": {
                 "history_size": HISTORY_EVENTS,
