@@ -285,8 +285,14 @@ class Load:
                 ended.append(time.monotonic() - begun)
                 each_ns.append(time.monotonic_ns() - begun_ns)
 
-        async with asyncio.timeout(command["within_s"]):
-            await asyncio.gather(*(one(device) for device in self._devices[command["first"] : command["last"]]))
+        devices, within_s = self._devices[command["first"] : command["last"]], command["within_s"]
+        try:
+            async with asyncio.timeout(within_s):
+                await asyncio.gather(*(one(device) for device in devices))
+        except TimeoutError:
+            last_s = ended[-1] if ended else 0.0
+            told = f"after {within_s} s {len(ended)} of {len(devices)} were back, the last after {last_s:.1f} s"
+            raise AssertionError(told) from None
         each = percentiles(each_ns)
         return {"seconds": ended[-1], "each_p50_ms": each["p50_ms"], "each_p99_ms": each["p99_ms"]}
 

@@ -155,3 +155,32 @@ async def test_a_server_that_speaks_first_does_not_make_a_new_connection_live() 
     made.connected(Connection())  # type: ignore[arg-type]
     made.received(b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + server_text(b'{"type":"ping"}'))
     assert load.live == 1
+
+
+def one_who_comes_back(load: Load, *messages: bytes) -> dict[str, object]:
+    """Let its next connection bring these messages; the command that lets it come, with one event due."""
+
+    async def open_one(device: Device) -> None:
+        device.connected(Connection())  # type: ignore[arg-type]
+        device.received(b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + b"".join(map(server_text, messages)))
+
+    load._open_one = open_one  # type: ignore[method-assign]
+    return {"do": "come back", "first": 0, "last": 1, "at_once": 1, "due": 1, "bare": False, "within_s": 0.05}
+
+
+async def test_who_comes_back_is_there_when_it_is_live_and_has_what_it_missed() -> None:
+    load, _, _ = device()
+    told = await load.handle(one_who_comes_back(load, event(3, 7, 0), b'{"type":"live","seq":3}'))
+    assert told["seconds"] > 0
+
+
+async def test_who_is_live_without_what_it_missed_fails_the_run() -> None:
+    load, _, _ = device()
+    with pytest.raises(AssertionError, match="device 7 is live after 0 events"):
+        await load.handle(one_who_comes_back(load, b'{"type":"live","seq":3}'))
+
+
+async def test_who_is_not_back_in_time_fails_the_run() -> None:
+    load, _, _ = device()
+    with pytest.raises(AssertionError, match=r"after 0.05 s 0 of 1 were back"):
+        await load.handle(one_who_comes_back(load, event(3, 7, 0)))
