@@ -267,8 +267,9 @@ class Load:
     async def _come_back(self, command: dict[str, Any]) -> dict[str, Any]:
         """All that a client does who comes back, of every device: connect, TLS, upgrade, hello, until it is live.
 
-        Each must have had ``due`` events by then. ``bare``: until it is upgraded, and no more. ``at_once`` are under
-        way. Answers with the seconds until the last had come so far, and with percentiles of what one takes.
+        Each must have had ``due`` events by then. ``bare``: until it is upgraded, and no more. ``at_once`` are between
+        connecting and their upgrade: nobody waits for another to be live. Answers with the seconds until the last had
+        come so far, and with percentiles of what one takes.
         """
         gate, loop, is_bare = asyncio.Semaphore(command["at_once"]), asyncio.get_running_loop(), command["bare"]
         begun, ended, each_ns = time.monotonic(), [], []
@@ -277,13 +278,13 @@ class Load:
             async with gate:
                 device.lived, begun_ns = loop.create_future(), time.monotonic_ns()
                 await self._open_one(device)
-                if not is_bare:
-                    device.hello()
-                    await device.lived
-                    if device.events < command["due"]:
-                        raise AssertionError(f"device {device.number} is live after {device.events} events")
-                ended.append(time.monotonic() - begun)
-                each_ns.append(time.monotonic_ns() - begun_ns)
+            if not is_bare:
+                device.hello()
+                await device.lived
+                if device.events < command["due"]:
+                    raise AssertionError(f"device {device.number} is live after {device.events} events")
+            ended.append(time.monotonic() - begun)
+            each_ns.append(time.monotonic_ns() - begun_ns)
 
         devices, within_s = self._devices[command["first"] : command["last"]], command["within_s"]
         try:

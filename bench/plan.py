@@ -53,7 +53,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     crowd_missed: int = 20
     """Events that each of the crowd missed."""
     crowd_at_once: int = 500
-    """How many of the crowd are between connecting and being live at once."""
+    """How many of the crowd are between connecting and their upgrade at once."""
     watched: int = 200
     """Live sessions of a group, whose latency shows what something else does to them."""
     watched_rate: int = 800
