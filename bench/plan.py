@@ -1,7 +1,5 @@
 """Pure: how much is done in one run, and the shape of what is published."""
 
-import re
-
 import msgspec
 
 PAYLOAD_BYTES = 300
@@ -10,7 +8,6 @@ NOBODY = "orders.nobody.x"
 """A subject that no session reads."""
 EVERYONE = "orders.all.x"
 """The subject that all sessions read in a broadcast; its events count from 0 and say session 0."""
-_EVENT = re.compile(rb'"seq":(\d+)[^{]*?"data":\{"s":(\d+),"n":(\d+),"t":(\d+)')
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,15 +94,6 @@ QUICK = Plan(
 )
 
 
-class Seen(msgspec.Struct, frozen=True, gc=False):
-    """One event as a client saw it."""
-
-    seq: int
-    session: int
-    n: int
-    published_ns: int
-
-
 def subject(session: int) -> str:
     """The private subject of a session."""
     return f"orders.c{session}.x"
@@ -120,8 +108,3 @@ def payload(session: int, n: int, now_ns: int) -> bytes:
     """The session's ``n``-th event, counted from 0, as ``PAYLOAD_BYTES`` bytes of JSON."""
     start = b'{"s":%d,"n":%d,"t":%d,"pad":"' % (session, n, now_ns)
     return start + b"x" * (PAYLOAD_BYTES - len(start) - 2) + b'"}'
-
-
-def seen(message: bytes) -> list[Seen]:
-    """The events in a WebSocket message of one frame or a batch, in order."""
-    return [Seen(*map(int, match)) for match in _EVENT.findall(message)]
