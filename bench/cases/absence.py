@@ -16,7 +16,7 @@ from bench.process import Child, Failed
 from bench.progress import say
 from bench.way import Order, Site, Way
 from bench.ways.jetstream import BUCKET, STREAM, JetStream, linked, stream_info
-from bench.ways.tidewire import Tidewire
+from bench.ways.tidewire import Tidewire, value
 
 CASE = "absence"
 
@@ -64,6 +64,7 @@ async def _tidewire(site: Site, plan: Plan, way: Tidewire) -> Measurement:
                 "broker_ms": spent.broker_s / plan.crowd * 1e3,
                 "consumer_calls": float(made),
                 "api_queue": float(queue.longest),
+                "sweeps": value(await way.metrics(), "tidewire_sweeps_total"),
             },
         )
 
