@@ -52,7 +52,7 @@ def _draw(series: Series, folder: Path) -> str:
     axes.set_title(series.title)
     axes.spines[["top", "right"]].set_visible(False)
     if len(series.groups) > 1:
-        axes.legend(frameon=False)
+        picture.legend(loc="outside lower center", ncols=len(series.groups), frameon=False)
     path = folder / f"{series.name}.svg"
     picture.savefig(path, metadata={"Date": None})
     return f"{folder.name}/{path.name}"

@@ -82,11 +82,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 FULL = Plan()
 QUICK = Plan(
     sessions=200,
-    broadcast_events=80,
-    private_sessions=1_000,
-    private_events=5_000,
+    broadcast_events=50,
+    private_sessions=500,
+    private_events=4_000,
     private_rate=2_000,
-    per_session_events=2_000,
+    per_session_events=1_500,
     idle_sessions=1_000,
     idle_s=10.0,
     replay_durable=False,
