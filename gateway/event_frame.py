@@ -7,6 +7,7 @@ as bytes. The replayed form differs by one member behind ``type``, so it is spli
 
 import base64
 import datetime
+import functools
 from typing import Any
 
 import msgspec
@@ -28,21 +29,28 @@ NOT_JSON = object()
 
 def event_frame(event: StoredEvent, encoding: str, *, replay: bool) -> bytes:
     """The encoded frame; made on first use, then the same bytes for every session."""
-    frame = event.frames.get(encoding)
+    if encoding == JSON:
+        frame = event.text_frame
+        if frame is None:
+            frame = event.text_frame = _encode_json(event)
+        return _JSON_REPLAY + frame[len(_JSON_START) :] if replay else frame
+    frame = event.binary_frame
     if frame is None:
-        frame = event.frames[encoding] = _encode_json(event) if encoding == JSON else _encode_msgpack(event)
+        frame = event.binary_frame = _encode_msgpack(event)
     if not replay:
         return frame
-    if encoding == JSON:
-        return _JSON_REPLAY + frame[len(_JSON_START) :]
     return bytes((frame[0] + 1,)) + _MSGPACK_REPLAY + frame[1 + len(_TYPE) :]
 
 
 def timestamp(time_ns: int) -> str:
     """RFC 3339, UTC, as many digits of the second as are not zero."""
     seconds, ns = divmod(time_ns, 1_000_000_000)
-    text = datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat()[:19]
-    return f"{text}.{ns:09d}".rstrip("0").rstrip(".") + "Z"
+    return f"{_to_the_second(seconds)}.{ns:09d}".rstrip("0").rstrip(".") + "Z"
+
+
+@functools.lru_cache(maxsize=64)  # events come many to a second
+def _to_the_second(seconds: int) -> str:
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat()[:19]
 
 
 def read_payload(payload: bytes) -> Any:

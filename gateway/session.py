@@ -97,6 +97,7 @@ class Session:
         self.name = name
         self.stream = stream
         self.encoding = encoding
+        self._is_text = encoding == frames.JSON
         self.interest = opening.interest
         self.phase = Phase.REPLAYING
         self.position = opening.position
@@ -372,7 +373,7 @@ class Session:
             self._tell(Hole(event.seq - 1, event.seq + 1, "deleted"))
             self.told = max(self.told, event.seq)
             return True
-        frame = None if replay else event.frames.get(self.encoding)
+        frame = None if replay or not self._is_text else event.text_frame
         if frame is None:
             frame = event_frame(event, self.encoding, replay=replay)
         if not self._outstanding.admit(event.seq, len(frame)):

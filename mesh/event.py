@@ -4,50 +4,41 @@ Any publisher may have stored it: the subject need not be UTF-8 and the header b
 here raises for that; bad bytes become U+FFFD and ``damaged`` says so.
 """
 
+import msgspec
+
 MESSAGE_ID = "Nats-Msg-Id"
 """Header by which JetStream drops repeats of one publish (NATS ADR-4 names, JetStream model)."""
 
 _STATUS_LINE = b"NATS/1.0"
 
 
-class StoredEvent:
-    """One stored event.
+class StoredEvent(msgspec.Struct, gc=False, eq=False):
+    """One stored event. The garbage collector passes it over: it can be part of no cycle, and windows hold many.
 
-    ``frames`` belongs to the floor that sends it: what it made of the event, kept for the next reader.
+    The two frames belong to the floor that sends it: what it made of the event, kept for the next reader.
     """
 
-    __slots__ = (
-        "damaged",
-        "frames",
-        "header_block",
-        "is_withheld",
-        "payload",
-        "seq",
-        "size_bytes",
-        "subject",
-        "time_ns",
-    )
+    seq: int
+    """Sequence in the stream, from 1."""
+    subject: str
+    """Subject as text; bad bytes replaced."""
+    time_ns: int
+    """When it was stored, nanoseconds since 1970 UTC."""
+    payload: bytes
+    """The bytes published."""
+    header_block: bytes = b""
+    """The header block as stored, or empty."""
+    damaged: bool = False
+    """Whether bytes of the subject had to be replaced."""
+    is_withheld: bool = False
+    """Whether it must not be delivered: only its place in the order is left."""
+    text_frame: bytes | None = None
+    binary_frame: bytes | None = None
 
-    def __init__(
-        self, seq: int, subject: str, time_ns: int, payload: bytes, header_block: bytes = b"", *, damaged: bool = False
-    ) -> None:
-        self.seq = seq
-        """Sequence in the stream, from 1."""
-        self.subject = subject
-        """Subject as text; bad bytes replaced."""
-        self.time_ns = time_ns
-        """When it was stored, nanoseconds since 1970 UTC."""
-        self.payload = payload
-        """The bytes published."""
-        self.header_block = header_block
-        """The header block as stored, or empty."""
-        self.damaged = damaged
-        """Whether bytes of the subject had to be replaced."""
-        self.size_bytes = len(payload) + len(header_block) + len(subject)
+    @property
+    def size_bytes(self) -> int:
         """Payload, headers and subject together."""
-        self.frames: dict[str, bytes] = {}
-        self.is_withheld = False
-        """Whether it must not be delivered: only its place in the order is left."""
+        return len(self.payload) + len(self.header_block) + len(self.subject)
 
     def withhold(self) -> None:
         """Drop what the event holds, keep its place."""
@@ -58,19 +49,16 @@ class StoredEvent:
         return f"StoredEvent(seq={self.seq}, subject={self.subject!r}, size_bytes={self.size_bytes})"
 
 
-class Delivery:
+class Delivery(msgspec.Struct, gc=False, eq=False):
     """An event with what the consumer says of its delivery."""
 
-    __slots__ = ("consumer", "consumer_seq", "event", "pending")
-
-    def __init__(self, event: StoredEvent, consumer: bytes, consumer_seq: int, pending: int) -> None:
-        self.event = event
-        self.consumer = consumer
-        """Name of the delivering consumer."""
-        self.consumer_seq = consumer_seq
-        """Deliveries of this consumer so far, this one included, from 1; back to 1 after a RESET."""
-        self.pending = pending
-        """Matching events after this one, as far as the answering replica knew."""
+    event: StoredEvent
+    consumer: bytes
+    """Name of the delivering consumer."""
+    consumer_seq: int
+    """Deliveries of this consumer so far, this one included, from 1; back to 1 after a RESET."""
+    pending: int
+    """Matching events after this one, as far as the answering replica knew."""
 
 
 def read_delivery(subject: bytes, reply: bytes, payload: bytes, header_block: bytes) -> Delivery | None:
@@ -85,7 +73,8 @@ def read_delivery(subject: bytes, reply: bytes, payload: bytes, header_block: by
     if len(tokens) < first + 7 or tokens[0] != b"$JS" or tokens[1] != b"ACK":
         return None
     try:
-        seq, consumer_seq, time_ns, pending = (int(token) for token in tokens[first + 3 : first + 7])
+        seq, consumer_seq = int(tokens[first + 3]), int(tokens[first + 4])
+        time_ns, pending = int(tokens[first + 5]), int(tokens[first + 6])
     except ValueError:
         return None
     if seq < 1 or consumer_seq < 1:
@@ -106,13 +95,12 @@ def headers_of(header_block: bytes) -> list[tuple[str, str]]:
     """Names and values of a header block, in order; a line that is none is skipped, bad bytes are replaced."""
     if not header_block:
         return []
-    lines = header_block.split(b"\r\n")
-    fields = (line.partition(b":") for line in lines[1:])
-    return [
-        (name.strip().decode(errors="replace"), value.strip().decode(errors="replace"))
-        for name, colon, value in fields
-        if colon
-    ]
+    found: list[tuple[str, str]] = []
+    for line in header_block.split(b"\r\n")[1:]:
+        name, colon, value = line.partition(b":")
+        if colon:
+            found.append((name.strip().decode(errors="replace"), value.strip().decode(errors="replace")))
+    return found
 
 
 def header_of(header_block: bytes, name: str) -> str | None:

@@ -95,7 +95,8 @@ class RecentWindow:
         self._events_most = events_most
         self._max_age_s = max_age_s
         self._all = _Lane()
-        self._root = _Node()
+        self._by_subject: dict[str, _Lane] = {}
+        self._root = _Node()  # the same lanes, for patterns
         self._holes: list[Hole] = []
 
     def __len__(self) -> int:
@@ -110,7 +111,10 @@ class RecentWindow:
         assert event.seq == self.head + 1, "the recent window is contiguous"
         self.head = event.seq
         self._all.events.append(event)
-        self._lane_of(event.subject).events.append(event)
+        lane = self._by_subject.get(event.subject)
+        if lane is None:
+            lane = self._by_subject[event.subject] = self._new_lane(event.subject)
+        lane.events.append(event)
         self.bytes += event.size_bytes * BYTES_FACTOR + EVENT_OVERHEAD_BYTES
         while self.bytes > self._bytes_most or len(self._all) > self._events_most:
             self._evict()
@@ -192,23 +196,23 @@ class RecentWindow:
         event = self._all.pop_oldest()
         self.bytes -= event.size_bytes * BYTES_FACTOR + EVENT_OVERHEAD_BYTES
         self.floor = event.seq
-        lane = self._lane_of(event.subject)
+        lane = self._by_subject[event.subject]
         oldest = lane.pop_oldest()
         assert oldest is event, "a lane holds its events in order"
         if not len(lane):
+            del self._by_subject[event.subject]
             self._prune(event.subject)
         while self._holes and self._holes[0].before - 1 <= self.floor:
             self._holes.pop(0)
 
-    def _lane_of(self, subject: str) -> _Lane:
+    def _new_lane(self, subject: str) -> _Lane:
         node = self._root
         for token in subject.split("."):
             child = node.children.get(token)
             if child is None:
                 child = node.children[token] = _Node()
             node = child
-        if node.lane is None:
-            node.lane = _Lane()
+        node.lane = _Lane()
         return node.lane
 
     def _prune(self, subject: str) -> None:
