@@ -53,7 +53,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """How many of the crowd are between connecting and their upgrade at once."""
     watched: int = 200
     """Live sessions of a group, whose latency shows what something else does to them."""
-    watched_rate: int = 800
+    watched_rate: int = 200
     """Events a second to all watched sessions together."""
     small_window: int = 2_000
     """Events in the recent window of a gateway whose sessions were away for longer than it reaches."""

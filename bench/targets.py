@@ -102,7 +102,8 @@ def _storm(of: Medians) -> Verdict:
     ratio, calls = ours["seconds"] / floor["seconds"], ours["consumer_calls"]
     slower = ours["another_p99_ms"] / ours["another_before_p99_ms"]
     told = (
-        f"{ours['seconds']:.1f} s, {ratio:.2f} x the handshakes; {calls:.0f} consumer calls; p99 on another worker "
+        f"{ours['seconds']:.1f} s, {ratio:.2f} x the handshakes, the gateway's core {ours['server_busy']:.0%} busy; "
+        f"{calls:.0f} consumer calls; p99 on another worker "
         f"{slower:.1f} x ({ours['another_before_p99_ms']:.1f} to {ours['another_p99_ms']:.1f} ms), on the one that "
         f"takes the storm {ours['survivor_before_p99_ms']:.1f} to {ours['survivor_p99_ms']:.1f} ms"
     )

@@ -18,7 +18,7 @@ from bench.ways.tidewire import Tidewire
 from gateway import config as has
 
 CASE = "week"
-QUIET_ROUNDS = 10
+QUIET_ROUNDS = 8
 """Rounds of the trickle before it comes back."""
 WIDEST = {"messages": has.Window().max_messages, "bytes": has.Window().max_bytes}
 PARTS = 4

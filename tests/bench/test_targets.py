@@ -83,6 +83,7 @@ STORM = {
     ("storm", "floor"): {"seconds": 8.0},
     ("storm", "tidewire"): {
         "seconds": 10.0,
+        "server_busy": 0.9,
         "consumer_calls": 0.0,
         "another_before_p99_ms": 2.0,
         "another_p99_ms": 6.0,
