@@ -61,6 +61,7 @@ async def _tidewire(site: Site, plan: Plan, way: Tidewire) -> Measurement:
             | {
                 "read_once_s": once["seconds"],
                 "server_ms": spent.server_s / plan.crowd * 1e3,
+                "server_busy": spent.server_s / spent.seconds,
                 "broker_ms": spent.broker_s / plan.crowd * 1e3,
                 "consumer_calls": float(made),
                 "api_queue": float(queue.longest),
