@@ -10,6 +10,7 @@ the durables.
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Protocol
@@ -35,6 +36,10 @@ log = logging.getLogger(__name__)
 
 GATHER_S = 0.1
 """Seconds for which asks that follow each other are gathered, to see whether a sweep saves."""
+PLACED_S = 5.0
+"""Seconds for which a durable that was placed counts as a sign of more to come."""
+PLACED_MOST = 1_000
+"""Most of them that are remembered."""
 LINGER_S = 5.0
 """Seconds for which a sweep that nobody needs is kept: slower sessions may come back to it."""
 RETRY_S = 2.0
@@ -68,11 +73,13 @@ class Reader(Protocol):
 class _Ask:
     """What a session wants read."""
 
-    def __init__(self, effect: ReadDurable) -> None:
+    def __init__(self, effect: ReadDurable, *, is_cheap: bool) -> None:
         self.after = effect.after
         """Nothing due lies between what was asked for and this."""
         self.batch = effect.batch
         self.max_bytes = effect.max_bytes
+        self.is_cheap = is_cheap
+        """Whether its durable stands where it is needed."""
         self.is_queued = False
         """Whether it waits for its durable's turn."""
 
@@ -112,6 +119,8 @@ class Replays:
         self._counters = counters
         self._asks: dict[Reader, _Ask] = {}
         self._shared: _Shared | None = None
+        self._placed: deque[tuple[float, int]] = deque(maxlen=PLACED_MOST)
+        """Of durables that had to be placed: when, and behind which position."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._tick: asyncio.TimerHandle | None = None
@@ -129,13 +138,13 @@ class Replays:
 
     def ask(self, reader: Reader, effect: ReadDurable) -> None:
         """Read for a session, and call ``replayed``; one at a time for each."""
-        now_s, ask = self._loop.time(), _Ask(effect)
+        now_s, ask = self._loop.time(), _Ask(effect, is_cheap=reader.durable.stands_at(effect.after))
         is_alone = not self._asks and now_s >= self._asked_s + GATHER_S
         self._asked_s = now_s
         self._asks[reader] = ask
         if self._shared is not None and self._shared.serves(reader, ask.after):
             self._shared.wake.set()
-        elif reader.durable.stands_at(ask.after):
+        elif ask.is_cheap:
             self._queue(reader, ask)
         elif is_alone:
             self._consider()
@@ -196,8 +205,10 @@ class Replays:
     def _start_for(self, strays: Mapping[Reader, _Ask], exchange: Exchange) -> int | None:
         if not self._config.sweeps.events or self._loop.time() < self._not_before_s:
             return None
-        positions = [ask.after for reader, ask in strays.items() if reader.exchange is exchange]
-        return sharing.best_start(positions, exchange.recent.floor)
+        while self._placed and self._placed[0][0] < self._loop.time() - PLACED_S:
+            self._placed.popleft()
+        waiting = [ask.after for reader, ask in strays.items() if reader.exchange is exchange and not ask.is_cheap]
+        return sharing.best_start(waiting, [after for _, after in self._placed], exchange.recent.floor)
 
     # --- durables ---
 
@@ -220,6 +231,8 @@ class Replays:
                 self._start(granted)
 
     async def _read_durable(self, reader: Reader, ask: _Ask) -> None:
+        if not ask.is_cheap:
+            self._placed.append((self._loop.time(), ask.after))
         recent, interest = reader.exchange.recent, reader.session.interest
         result = await reader.durable.read(
             ask.after, interest, recent.floor, recent.head, batch=ask.batch, max_bytes=ask.max_bytes
@@ -238,6 +251,11 @@ class Replays:
         sweep = Sweep(self._api, self._puller, stream.name, exchange.identity, start)
         self._shared = _Shared(exchange, stretch, sweep)
         self._counters.sweeps += 1
+        self._placed.clear()
+        for reader, ask in self._of(self._shared).items():
+            if ask.is_queued and not ask.is_cheap:
+                ask.is_queued = False
+                self._admission.leave(reader)
         self._spawn(asyncio.create_task(self._share(self._shared), name="sweep"))
 
     async def _share(self, shared: _Shared) -> None:

@@ -3,9 +3,9 @@
 The costs are CPU of nats-server and gateway together (docs/decisions/0010-shared-reads.md says how they were measured).
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
-EVENT_COST_S = 25e-6
+EVENT_COST_S = 30e-6
 """To read one event in a sweep."""
 REPLAY_COST_S = 8e-3
 """To place and read one durable, whatever it brings."""
@@ -17,16 +17,18 @@ AHEAD_MOST = 200_000
 """Who is so many events ahead of a sweep waits for it; a session further ahead reads through its durable."""
 
 
-def best_start(positions: Iterable[int], floor: int) -> int | None:
-    """The position from which a sweep up to ``floor`` saves most, of those of the sessions that wait.
+def best_start(waiting: Collection[int], placed: Iterable[int], floor: int) -> int | None:
+    """The position from which a sweep up to ``floor`` saves most, of those of the sessions that wait; None: nowhere.
 
-    None: it saves nothing.
+    ``placed`` are positions from which durables were placed a moment ago. As many are taken to come after those who
+    wait: so a crowd that trickles in pays for durables about what a sweep costs, and then for the sweep.
     """
     best, saved_most, replays_s = None, 0.0, 0.0
-    for sharers, position in enumerate(sorted(positions, reverse=True), 1):
+    for sharers, position in enumerate(sorted([*waiting, *placed], reverse=True), 1):
         events = floor - position
         replays_s += REPLAY_COST_S + events * SKIP_COST_S
         saved_s = replays_s - events * EVENT_COST_S
         if sharers >= SHARERS_LEAST and saved_s > saved_most:
             best, saved_most = position, saved_s
-    return best
+    served = [position for position in waiting if best is not None and position >= best]
+    return min(served) if len(served) >= SHARERS_LEAST else None

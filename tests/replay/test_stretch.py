@@ -1,0 +1,153 @@
+"""An older stretch: filled from below, read as the recent window is, and never above what the feed has read."""
+
+from math import inf
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesh.contiguity import Hole
+from mesh.event import StoredEvent
+from replay import sharing
+from replay.interest import Interest
+from replay.recent import BYTES_FACTOR, EVENT_OVERHEAD_BYTES
+from replay.stretch import PULL_BYTES, PULL_EVENTS, Stretch
+from tests.examples import examples
+
+ROOMY = 100_000_000
+EVERYTHING = 1 << 60
+
+
+def event(seq: int, subject: str = "a.b", size: int = 0) -> StoredEvent:
+    """An event that was stored at second ``seq``."""
+    return StoredEvent(seq, subject, seq * 10**9, b"x" * size)
+
+
+def stretch_after(after: int, *, events: int = 1_000, bytes_most: int = ROOMY, max_age_s: float = inf) -> Stretch:
+    return Stretch(after, bytes_most=bytes_most, events_most=events, max_age_s=max_age_s)
+
+
+def all_of(stretch: Stretch, after: int, most: int = 1_000) -> list[int]:
+    return [each.seq for each in stretch.read(after, Interest({">": 0}), most).events]
+
+
+def test_it_holds_what_lies_between_its_floor_and_its_head() -> None:
+    stretch = stretch_after(10, events=3)
+    assert [stretch.holds(after) for after in (9, 10)] == [False, False]
+    stretch.take([event(11), event(12)], EVERYTHING)
+    assert [stretch.holds(after) for after in (9, 10, 11, 12)] == [False, True, True, False]
+    stretch.take([event(13), event(14)], EVERYTHING)
+    assert [stretch.holds(after) for after in (10, 11, 13, 14)] == [False, True, True, False]
+    assert all_of(stretch, 11) == [12, 13, 14]
+
+
+def test_who_stands_at_its_head_or_a_little_ahead_is_near() -> None:
+    stretch = stretch_after(10)
+    ahead = 10 + sharing.AHEAD_MOST
+    assert [stretch.is_near(after) for after in (9, 10, ahead, ahead + 1)] == [False, True, True, False]
+
+
+def test_what_the_feed_has_not_read_waits_until_it_has() -> None:
+    stretch = stretch_after(10)
+    stretch.take([event(11), event(12), event(13)], 12)
+    assert stretch.head == 12
+    stretch.take([event(14)], 12)
+    assert (stretch.head, all_of(stretch, 10)) == (12, [11, 12])
+    stretch.take((), 14)
+    assert (stretch.head, all_of(stretch, 10)) == (14, [11, 12, 13, 14])
+
+
+def test_of_a_hole_that_reaches_beyond_the_feed_the_part_below_is_taken() -> None:
+    stretch = stretch_after(10)
+    hole = Hole(11, 20, "deleted")
+    stretch.take([event(11), hole, event(20)], 15)
+    assert stretch.head == 15
+    assert stretch.read(10, Interest({">": 0}), 9).holes == [Hole(11, 16, "deleted")]
+    stretch.take((), 15)
+    assert stretch.head == 15
+    stretch.take((), 20)
+    assert (stretch.head, all_of(stretch, 10)) == (20, [11, 20])
+    assert stretch.read(15, Interest({">": 0}), 9).holes == [Hole(15, 20, "deleted")]
+
+
+def test_a_hole_is_told_from_where_the_session_stands() -> None:
+    stretch = stretch_after(10)
+    stretch.take([Hole(10, 20, "expired"), event(20)], EVERYTHING)
+    assert stretch.read(14, Interest({">": 0}), 9).holes == [Hole(14, 20, "expired")]
+    assert stretch.read(19, Interest({">": 0}), 9).holes == []
+
+
+def test_a_fill_is_half_of_what_fits_in_events() -> None:
+    stretch = stretch_after(0, events=2 * PULL_EVENTS + 200)
+    stretch.begin_fill()
+    assert stretch.wanted[0] == PULL_EVENTS
+    stretch.take([event(seq) for seq in range(1, PULL_EVENTS + 1)], EVERYTHING)
+    assert stretch.wanted[0] == 100
+    stretch.take([event(seq) for seq in range(PULL_EVENTS + 1, PULL_EVENTS + 101)], EVERYTHING)
+    assert stretch.wanted[0] == 0
+    stretch.begin_fill()
+    assert stretch.wanted[0] == PULL_EVENTS
+
+
+def test_a_fill_is_half_of_what_fits_in_bytes() -> None:
+    stretch = stretch_after(0, bytes_most=20 * EVENT_OVERHEAD_BYTES)
+    stretch.begin_fill()
+    assert stretch.wanted == (10, 10 * EVENT_OVERHEAD_BYTES // BYTES_FACTOR)
+    stretch.take([event(1, "a", size=2 * EVENT_OVERHEAD_BYTES - 1)], EVERYTHING)
+    assert stretch.wanted == (5, 5 * EVENT_OVERHEAD_BYTES // BYTES_FACTOR)
+    stretch.take([event(2, size=10 * EVENT_OVERHEAD_BYTES)], EVERYTHING)
+    assert stretch.wanted[0] == 0
+
+
+def test_one_pull_is_bounded_whatever_fits() -> None:
+    assert stretch_after(0, events=100_000).wanted == (PULL_EVENTS, PULL_BYTES)
+    assert stretch_after(0, events=1).wanted[0] == 1
+
+
+def test_the_half_that_is_read_again_stays_when_the_next_is_filled() -> None:
+    stretch = stretch_after(0, events=6)
+    stretch.take([event(seq) for seq in range(1, 4)], EVERYTHING)
+    stretch.take([event(seq) for seq in range(4, 7)], EVERYTHING)
+    stretch.take([event(seq) for seq in range(7, 10)], EVERYTHING)
+    assert [stretch.holds(after) for after in (2, 3)] == [False, True]
+    assert all_of(stretch, 3) == [4, 5, 6, 7, 8, 9]
+
+
+def test_what_has_expired_is_not_here_any_more() -> None:
+    stretch = stretch_after(0, max_age_s=100)
+    stretch.take([event(seq) for seq in range(1, 5)], EVERYTHING)
+    stretch.expire(102.5)
+    assert [stretch.holds(after) for after in (1, 2)] == [False, True]
+    assert all_of(stretch, 2) == [3, 4]
+
+
+@given(st.sets(st.integers(1, 40)), st.integers(0, 2**32))
+@examples(200)
+def test_a_session_that_reads_on_gets_all_that_is_due_and_every_hole(gone: set[int], seed: int) -> None:
+    random = Random(seed)
+    stored = [event(seq, random.choice(["a", "b.c"])) for seq in range(1, 41) if seq not in gone]
+    swept: list[StoredEvent | Hole] = []
+    newest = 0
+    for each in stored:
+        if each.seq > newest + 1:
+            swept.append(Hole(newest, each.seq, "deleted"))
+        swept.append(each)
+        newest = each.seq
+    stretch, position, feed = stretch_after(0), 0, 0
+    got: list[int] = []
+    told: set[int] = set()
+    while position < newest:
+        count = random.randint(0, 6)
+        taken, swept = swept[:count], swept[count:]
+        feed = min(40, feed + random.randint(1, 10))
+        stretch.take(taken, feed)
+        assert stretch.head <= feed
+        while stretch.holds(position):
+            found = stretch.read(position, Interest({"a": 0}), random.randint(1, 4))
+            assert position < found.reached <= stretch.head
+            got += [each.seq for each in found.events]
+            told |= {seq for hole in found.holes for seq in range(hole.after + 1, hole.before)}
+            assert all(hole.after >= position for hole in found.holes)
+            position = found.reached
+    assert got == [each.seq for each in stored if each.subject == "a"]
+    assert {seq for seq in gone if seq < newest} <= told <= gone
