@@ -8,7 +8,7 @@ import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from bench.dialects.event_text import events
+from bench.dialects.event_text import EVENT
 from bench.percentiles import percentiles
 from bench.plan import subject
 from bench.worker import Handle, main
@@ -42,8 +42,9 @@ class Subscriber:
         return dict(percentiles(taken))
 
     async def _take(self, message: Msg) -> None:
-        ((_, _, published_ns),) = events(message.data)
-        self._latencies_ns.append(monotonic_ns() - int(published_ns))
+        event = EVENT.fullmatch(message.data)
+        assert event is not None, "what a publisher of ours sends"
+        self._latencies_ns.append(monotonic_ns() - int(event[3]))
         self._news.set()
 
 

@@ -171,17 +171,21 @@ async def each_way(
         way = WAYS[name](site)
         if way.missing():
             continue
-        say(f"{case}: {name}")
-        try:
-            done = await one(way)
-        except (Failed, TimeoutError, OSError, TidewireError) as error:
-            say(f"{case}: {name} FAILED: {error}")
-            measured.append(Measurement(case=case, way=name, values={}, failed=in_short(error)))
-        else:
-            for each in done:
-                told = ", ".join(f"{key} {number(value)}" for key, value in each.values.items())
-                say(f"  {each.case}, {each.way}: {told}")
-            measured += done
+        measured += await attempt(case, name, one(way))
+    return measured
+
+
+async def attempt(case: str, name: str, work: Awaitable[list[Measurement]]) -> list[Measurement]:
+    """What the work measured, told at once; or that it failed, and why."""
+    say(f"{case}: {name}")
+    try:
+        measured = await work
+    except (Failed, TimeoutError, OSError, TidewireError) as error:
+        say(f"{case}: {name} FAILED: {error}")
+        return [Measurement(case=case, way=name, values={}, failed=in_short(error))]
+    for each in measured:
+        told = ", ".join(f"{key} {number(value)}" for key, value in each.values.items())
+        say(f"  {each.case}, {each.way}: {told}")
     return measured
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from bench.cases.course import Course, each_way, running
+from bench.cases.course import Course, attempt, each_way, running
 from bench.measurement import Measurement
 from bench.plan import Plan
 from bench.process import Child, cpu_s
@@ -56,7 +56,7 @@ async def latency(site: Site, plan: Plan) -> list[Measurement]:
     measured = await each_way(site, plan, CASE, ("tidewire",), one)
     measured += await each_way(site, plan, IDLE, ("tidewire",), idle)
     for rate in rates:
-        measured += await _plain(site, plan, rate)
+        measured += await attempt(CASE, PLAIN, _plain(site, plan, rate))
     return measured
 
 
@@ -73,7 +73,6 @@ async def _half_of_saturation(course: Course, way: Tidewire) -> int:
 
 
 async def _plain(site: Site, plan: Plan, rate: int) -> list[Measurement]:
-    say(f"{CASE}: {PLAIN}")
     async with _subscriber(site) as (jetstream, subscriber):
         measured = []
         busy, idle = (round(rate * plan.latency_s), rate, plan.sessions), (IDLE_SESSIONS, 1, IDLE_SESSIONS)

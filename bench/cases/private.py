@@ -1,10 +1,9 @@
 """Shell: each event to one session of many: what it costs the process with the sockets, and nats-server behind it."""
 
-from bench.cases.course import Course, each_way, running
+from bench.cases.course import Course, attempt, each_way, running
 from bench.measurement import Measurement
 from bench.plan import Plan
 from bench.process import cpu_s
-from bench.progress import say
 from bench.way import Order, Site, Way
 from bench.ways.jetstream import JetStream
 
@@ -28,7 +27,7 @@ async def private(site: Site, plan: Plan) -> list[Measurement]:
     # thousands of consumers take long to make, and cost so much more that one run is enough
     names = ("floor", "tidewire", "per-session") if plan.run == 1 else ("floor", "tidewire")
     measured = await each_way(site, plan, CASE, names, one)
-    return [*measured, await _storing(site, plan)]
+    return measured + await attempt(CASE, STORING, _storing(site, plan))
 
 
 async def _deliver(course: Course, events: int, rate: int, *, acked: bool) -> Measurement:
@@ -44,8 +43,7 @@ async def _deliver(course: Course, events: int, rate: int, *, acked: bool) -> Me
     return Measurement(case=ACKED if acked else CASE, way=course.way.name, values=values)
 
 
-async def _storing(site: Site, plan: Plan) -> Measurement:
-    say(f"{CASE}: publishing alone")
+async def _storing(site: Site, plan: Plan) -> list[Measurement]:
     jetstream = JetStream(site)
     try:
         await jetstream.start()
@@ -54,4 +52,4 @@ async def _storing(site: Site, plan: Plan) -> Measurement:
         spent_s = cpu_s(jetstream.pid()) - before_s
     finally:
         await jetstream.stop()
-    return Measurement(case=CASE, way=STORING, values={"broker_us": spent_s / plan.private_events * 1e6})
+    return [Measurement(case=CASE, way=STORING, values={"broker_us": spent_s / plan.private_events * 1e6})]
