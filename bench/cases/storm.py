@@ -51,7 +51,6 @@ async def _tidewire(site: Site, plan: Plan, lost: Tidewire) -> Measurement:
         survivor = Tidewire(site, jetstream=lost.jetstream)
         another = Tidewire(msgspec.structs.replace(site, measured_on=site.rest_on), jetstream=lost.jetstream)
         try:
-            await lost.quiet(plan.patience_s, plan.crowd)
             await survivor.start_gateway()
             await another.start_gateway()
             ports = [survivor.port, another.port]

@@ -5,8 +5,10 @@ one: then they carry no more than one does, and what can be shown is that a deli
 """
 
 import asyncio
+import contextlib
 import os
 import socket
+import urllib.request
 from pathlib import Path
 
 import msgspec
@@ -14,9 +16,10 @@ import msgspec
 from bench.cases.course import each_way, running
 from bench.measurement import Measurement
 from bench.plan import Plan
-from bench.process import Child
+from bench.process import Child, Failed
 from bench.way import Order, Site, Way
 from bench.ways.tidewire import READY_S, Tidewire, gateway_config
+from gateway import config as has
 from gateway.config_text import effective
 
 CASE = "workers"
@@ -33,11 +36,12 @@ class Served(Tidewire):
     def __init__(self, site: Site, workers: int) -> None:
         super().__init__(site)
         self.workers = workers
+        self._metrics_ports: list[int] = []
 
     async def start_gateway(self) -> None:
         """Return when the workers are ready."""
         folder = self.jetstream.folder
-        self.port = _free_port()
+        self.port, *self._metrics_ports = free_ports(1 + self.workers)
         config = gateway_config(
             folder,
             self._site.keys,
@@ -45,7 +49,11 @@ class Served(Tidewire):
             recent_events=self.recent_events,
             park_after_s=self.park_after_s,
         )
-        config = msgspec.structs.replace(config, listen=msgspec.structs.replace(config.listen, port=self.port))
+        config = msgspec.structs.replace(
+            config,
+            listen=msgspec.structs.replace(config.listen, port=self.port),
+            metrics=has.Metrics(port=self._metrics_ports[0]),
+        )
         path, log = folder / "serve.toml", folder / "serve.log"
         path.write_text(effective(config), encoding="utf-8")
         arguments = ("serve", "--config", str(path), "--workers", str(self.workers))
@@ -59,6 +67,10 @@ class Served(Tidewire):
         """End every process: the workers end with their supervisor when that is told, and not when it is killed."""
         await self.stop_gateway()
         await self.jetstream.stop()
+
+    async def metrics(self) -> str:
+        """What all workers tell: on the clients' port one of them would answer, whichever."""
+        return "".join([await asyncio.to_thread(_read, port) for port in self._metrics_ports])
 
     def servers(self) -> list[int]:
         """The workers, without their supervisor, which waits."""
@@ -99,8 +111,23 @@ def _is_ready(log: Path) -> bool:
     return " ready " in log.read_text(encoding="utf-8", errors="replace")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _read(port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        text: str = answer.read().decode()
+        return text
+
+
+def free_ports(count: int) -> list[int]:
+    """So many free ports in a row. Raises ``Failed`` when none are found in a hundred tries."""
+    for _ in range(100):
+        with contextlib.ExitStack() as stack:
+            first = stack.enter_context(socket.socket())
+            first.bind(("127.0.0.1", 0))
+            port: int = first.getsockname()[1]
+            try:
+                for more in range(port + 1, port + count):
+                    stack.enter_context(socket.socket()).bind(("127.0.0.1", more))
+            except (OSError, OverflowError):
+                continue
+            return list(range(port, port + count))
+    raise Failed(f"no {count} free ports in a row")

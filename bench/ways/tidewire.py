@@ -121,7 +121,7 @@ class Tidewire:
 
         def is_quiet(text: str) -> bool:
             connected = sum(values(text, "tidewire_sessions"))
-            return connected == sessions and value(text, "tidewire_durables_pending") == 0
+            return connected == sessions and not any(values(text, "tidewire_durables_pending"))
 
         await self.until(is_quiet, within_s, f"{sessions} sessions and no durable to place")
 
