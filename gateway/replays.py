@@ -82,6 +82,8 @@ class _Ask:
         """Whether its durable stands where it is needed."""
         self.is_queued = False
         """Whether it waits for its durable's turn."""
+        self.is_promised = False
+        """Whether a sweep was to answer it: where that one does not, its durable does."""
 
 
 class _Shared:
@@ -143,6 +145,7 @@ class Replays:
         self._asked_s = now_s
         self._asks[reader] = ask
         if self._shared is not None and self._shared.serves(reader, ask.after):
+            ask.is_promised = True
             self._shared.wake.set()
         elif ask.is_cheap:
             self._queue(reader, ask)
@@ -189,7 +192,7 @@ class Replays:
         is_long = shared is not None and is_needed and shared.is_far_from_its_end
         start = None if is_long else self._start_for(strays, exchange)
         for reader, ask in strays.items():
-            if start is None or ask.after < start or reader.exchange is not exchange:
+            if start is None or ask.after < start or reader.exchange is not exchange or ask.is_promised:
                 self._queue(reader, ask)
         if start is None:
             return
@@ -207,7 +210,11 @@ class Replays:
             return None
         while self._placed and self._placed[0][0] < self._loop.time() - PLACED_S:
             self._placed.popleft()
-        waiting = [ask.after for reader, ask in strays.items() if reader.exchange is exchange and not ask.is_cheap]
+        waiting = [
+            ask.after
+            for reader, ask in strays.items()
+            if reader.exchange is exchange and not ask.is_cheap and not ask.is_promised
+        ]
         return sharing.best_start(waiting, [after for _, after in self._placed], exchange.recent.floor)
 
     # --- durables ---
@@ -253,9 +260,10 @@ class Replays:
         self._counters.sweeps += 1
         self._placed.clear()
         for reader, ask in self._of(self._shared).items():
-            if ask.is_queued and not ask.is_cheap:
+            if ask.is_queued and not ask.is_cheap and not ask.is_promised:
                 ask.is_queued = False
                 self._admission.leave(reader)
+            ask.is_promised = True
         self._spawn(asyncio.create_task(self._share(self._shared), name="sweep"))
 
     async def _share(self, shared: _Shared) -> None:

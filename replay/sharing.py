@@ -1,6 +1,6 @@
 """Pure: when one sweep over the stream costs less than a durable for each session, and from where it begins.
 
-The costs are CPU of nats-server and gateway together (docs/decisions/0010-shared-reads.md says how they were measured).
+The costs are CPU of nats-server and gateway together, as measured (docs/decisions/0010-shared-reads.md).
 """
 
 from collections.abc import Collection, Iterable
