@@ -61,9 +61,10 @@ class PulseReader:
         self._pulse = Pulse(self._feed.identity)
         return max(info.state.first_seq, info.state.last_seq - KEPT_EVENTS + 1)
 
-    def _deliver(self, event: StoredEvent) -> None:
+    def _deliver(self, events: list[StoredEvent]) -> None:
         assert self._pulse is not None, "the feed begins before it delivers"
-        self._pulse.add(event.seq, event.subject)
+        for event in events:
+            self._pulse.add(event.seq, event.subject)
 
 
 def _ignore(hole: Hole) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 
 from gateway.attached import Attached
+from gateway.batch import Batch
 from gateway.hub import Hub
 from gateway.leak_guard import LeakGuard
 from gateway.timers import Timers
@@ -51,20 +52,42 @@ class Exchange:
         self._flush_due = False
         self._loop = asyncio.get_running_loop()
 
-    def deliver(self, event: StoredEvent) -> None:
-        """The feed's next event: into the recent window and to every live session that matches."""
-        self.events_in += 1
-        leaking = self.guard.look(event)
-        if leaking:
-            self._leaked(event, leaking)
-        self.recent.append(event)
-        for connection in self.hub.match(event.subject):
-            try:
-                if connection.session.offer(event):
-                    self._dirty[connection] = None
-            except Exception:  # noqa: BLE001  # a bug in one session must not cost the others this event
-                connection.fail(event.seq)
+    def deliver(self, events: list[StoredEvent]) -> None:
+        """The feed's next events: into the recent window and to every live session that matches."""
+        run: list[StoredEvent] = []  # events one after the other that go to the same sessions
+        holders: dict[Attached, None] = {}
+        for event in events:
+            self.events_in += 1
+            leaking = self.guard.look(event)
+            if leaking:
+                self._leaked(event, leaking)
+            self.recent.append(event)
+            found = self.hub.match(event.subject)
+            if found is not holders:
+                self._offer(run, holders)
+                run, holders = [], found
+            run.append(event)
+        self._offer(run, holders)
         self._flush_soon()
+
+    def _offer(self, run: list[StoredEvent], holders: dict[Attached, None]) -> None:
+        """Offer events to the sessions that they all go to."""
+        if len(run) == 1:
+            event = run[0]
+            for connection in holders:
+                try:
+                    if connection.session.offer(event):
+                        self._dirty[connection] = None
+                except Exception:  # noqa: BLE001  # a bug in one session must not cost the others this event
+                    connection.fail(event.seq)
+        elif run and holders:
+            batch = Batch(run)
+            for connection in holders:
+                try:
+                    if connection.session.offer_all(batch):
+                        self._dirty[connection] = None
+                except Exception:  # noqa: BLE001  # as above
+                    connection.fail(batch.failed_at(connection.session.told))
 
     def hole(self, hole: Hole) -> None:
         """The feed met a hole in the stream."""

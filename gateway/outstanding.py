@@ -49,6 +49,18 @@ class Outstanding:
         self.bytes += size
         return True
 
+    def admit_all(self, entries: list[tuple[int, int]], size: int) -> bool:
+        """Count many events as sent, ``size`` bytes together, if all fit."""
+        sent = self._sent
+        if len(self) + len(entries) > self.messages_most or self.bytes + size > self.bytes_most:
+            return False
+        if sent is None:
+            self._sent = deque(entries)
+        else:
+            sent.extend(entries)
+        self.bytes += size
+        return True
+
     def acknowledge(self, seq: int) -> None:
         """Everything up to ``seq`` is processed."""
         sent = self._sent

@@ -19,7 +19,8 @@ from gateway.connection import Connection
 from gateway.house import House
 from gateway.incoming import OPCODES, Incoming
 from gateway.rates import TokenBucket
-from gateway.session import Session, SessionSettings
+from gateway.session import Session
+from gateway.session_settings import SessionSettings
 from gateway.websocket import WebSocket
 from gateway.websocket_frame import websocket_messages
 from replay.record import Owner, session_key

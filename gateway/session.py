@@ -29,9 +29,11 @@ import msgspec
 
 from gateway import close_codes, frames
 from gateway.access import grant
+from gateway.batch import Batch
 from gateway.effects import Close, Effect, Hold, PumpAgain, ReadDurable, Release, Save, VerifyToken
 from gateway.event_frame import event_frame, timestamp
 from gateway.outstanding import Outstanding
+from gateway.session_settings import SessionSettings
 from mesh.contiguity import Hole
 from mesh.event import StoredEvent
 from replay.catchup import Failed, Read
@@ -60,21 +62,6 @@ class Phase(enum.Enum):
 
 
 _LIVE = Phase.LIVE  # looked up for each session and event
-
-
-class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits of one session; see ``gateway.config`` for meaning and range."""
-
-    ping_every_s: float = 25.0
-    ping_answer_s: float = 10.0
-    window_messages: int = 1_000
-    window_bytes: int = 1_048_576
-    subscriptions: int = 128
-    pattern_bytes: int = 256
-    pattern_tokens: int = 16
-    batch_events: int = 500
-    expiring_s: float = 60.0
-    """Seconds before the token's end at which the client is told; half of what is left for shorter tokens."""
 
 
 class Session:
@@ -170,6 +157,20 @@ class Session:
             self.stop_before(event.seq)
             return False
         return True
+
+    def offer_all(self, batch: Batch) -> bool:
+        """Take the feed's next matching events; True when at least one went into the outbox."""
+        if self.phase is not _LIVE:
+            return False
+        if batch.is_plain and not self.is_blocked:
+            portion = batch.portion(self.encoding)
+            if self._outstanding.admit_all(portion.entries, portion.bytes):
+                assert batch.events[0].seq > self.told, "invariant 3: sequences rise"
+                self.told = batch.last_seq
+                self.events_sent += len(portion.frames)
+                self.outbox.extend(portion.frames)
+                return True
+        return sum(self.offer(event) for event in batch.events) > 0
 
     def stop_before(self, seq: int) -> None:
         """A live session could not take an event: a replay begins before it."""

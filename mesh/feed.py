@@ -50,7 +50,8 @@ class FeedSettings(msgspec.Struct, frozen=True, kw_only=True):
 class Feed:
     """Reads the stream from a sequence on and calls ``deliver`` with every event, in order, none twice.
 
-    ``deliver`` and ``hole`` run inside the read loop and must be quick. A hole is told before the event after it.
+    What came together is delivered together. ``deliver`` and ``hole`` run inside the read loop and must be quick. A
+    hole is told before the event after it.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class Feed:
         api: Api,
         settings: FeedSettings,
         *,
-        deliver: Callable[[StoredEvent], None],
+        deliver: Callable[[list[StoredEvent]], None],
         hole: Callable[[Hole], None],
         epochs: Epochs | None = None,
     ) -> None:
@@ -71,6 +72,8 @@ class Feed:
         self._epochs = epochs
         self._contiguity = Contiguity(0)
         self._created = ""
+        self._together: list[StoredEvent] = []
+        """Events that have come and are not delivered yet, since more of what came with them is being read."""
         self._newest: StoredEvent | None = None
         self._empty_above = 0
         """Nothing is stored above it and up to ``head``."""
@@ -105,7 +108,7 @@ class Feed:
 
     @property
     def head(self) -> int:
-        """Sequence up to which everything has been delivered or told as a hole."""
+        """Sequence up to which everything has come, or was told as a hole."""
         return self._contiguity.head
 
     @property
@@ -142,6 +145,13 @@ class Feed:
         Raises ``StreamReplaced`` when the stream is another one than before, or has lost its newest events, whether or
         not it has others in their place by now: a new ``Feed`` must begin.
         """
+        self._link.after_read.append(self._hand_over)
+        try:
+            await self._read(start)
+        finally:
+            self._link.after_read.remove(self._hand_over)
+
+    async def _read(self, start: Callable[[StreamInfo], int]) -> NoReturn:
         failures = 0
         while True:
             try:
@@ -165,6 +175,7 @@ class Feed:
     async def _attach(self, start: Callable[[StreamInfo], int]) -> Tap:
         """Make a consumer at ``head`` + 1, listen to it, pull."""
         await self._link.wait_up(30)
+        self._hand_over()
         self._connects = self._link.connects
         settings = self._settings
         info = await self._look()
@@ -358,6 +369,7 @@ class Feed:
     def _skip(self, last_seq: int) -> None:
         hole = self._contiguity.gone_before(last_seq + 1)
         assert hole is not None, "only a hole is skipped"
+        self._hand_over()
         self._hole(hole)
         self._contiguity.head = last_seq
         self._reached()
@@ -394,18 +406,35 @@ class Feed:
             self.damaged += 1
             log.warning("event with a damaged subject or header block", extra={"seq": event.seq})
         self.pending = delivery.pending
-        try:
-            if judged is not None:
-                self._hole(judged)
-            self._deliver(event)
-            self._newest, self._empty_above = event, event.seq
-        except Exception as error:  # noqa: BLE001  # the read loop would swallow it, and the event with it
-            self._failure, self._broken = error, "the receiver failed"
-            self._wake.set()
-            return
-        self._reached()
+        if judged is not None:
+            self._hand_over()
+            self._tell(judged)
+        self._together.append(event)
         if self._room < self._settings.batch // 2:
             self._wake.set()
+
+    def _hand_over(self) -> None:
+        """Deliver what has come."""
+        if not self._together:
+            return
+        events, self._together = self._together, []
+        try:
+            self._deliver(events)
+        except Exception as error:  # noqa: BLE001  # the read loop would swallow it, and the events with it
+            self._fail(error)
+            return
+        self._newest, self._empty_above = events[-1], events[-1].seq
+        self._reached()
+
+    def _tell(self, hole: Hole) -> None:
+        try:
+            self._hole(hole)
+        except Exception as error:  # noqa: BLE001  # as above
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self._failure, self._broken = self._failure or error, "the receiver failed"
+        self._wake.set()
 
     def _pause(self) -> None:
         newest = self._newest

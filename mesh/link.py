@@ -28,6 +28,7 @@ import msgspec
 from nats.aio.client import Client
 from nats.errors import ConnectionClosedError, NoServersError
 from nats.errors import Error as NatsError
+from nats.protocol.parser import Parser
 
 from security.errors import UpstreamUnavailable
 from security.secret import Secret
@@ -75,12 +76,29 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
     headers: bytes
 
 
+class _Parser(Parser):
+    """nats-py's parser, which also says when it has read what came together."""
+
+    async def parse(self, data: bytes = b"") -> None:
+        try:
+            await super().parse(data)
+        finally:
+            self.nc.has_read()
+
+
 class _Client(Client):
     """nats-py's client, whose messages go to taps and nowhere else."""
 
-    def __init__(self, taps: Mapping[str, TapCallback]) -> None:
+    def __init__(self, taps: Mapping[str, TapCallback], after_read: list[Callable[[], None]]) -> None:
         super().__init__()
         self._taps = taps
+        self._after_read = after_read
+        self._ps = _Parser(self)
+
+    def has_read(self) -> None:
+        """What came together from the socket has been read."""
+        for callback in self._after_read:
+            callback()
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
         sub = self._subs.get(sid)
@@ -111,13 +129,16 @@ class Link:
     """A supervised connection to NATS.
 
     ``changed`` holds functions that are called with True when a connection is up (taps are in place) and with False
-    when it is lost. All methods raise ``UpstreamUnavailable`` while there is no connection: nothing is queued for
-    later.
+    when it is lost; ``after_read`` those that are called when what came together from the socket has gone to the taps,
+    so that who wants many messages can take them at once.
+
+    All methods raise ``UpstreamUnavailable`` while there is no connection: nothing is queued for later.
     """
 
     def __init__(self, settings: LinkSettings) -> None:
         self.settings = settings
         self.changed: list[Callable[[bool], None]] = []
+        self.after_read: list[Callable[[], None]] = []
         self.connects = 0
         """How many connections have been made; more than one means reconnected."""
         self.last_error = ""
@@ -285,7 +306,7 @@ class Link:
         if settings.password_file:
             password = (await asyncio.to_thread(Path(settings.password_file).read_text)).strip()
         self._lost.clear()
-        client = self._client = _Client(self._taps)
+        client = self._client = _Client(self._taps, self.after_read)
         async with asyncio.timeout(settings.connect_s):
             await client.connect(
                 server,

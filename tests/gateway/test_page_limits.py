@@ -3,7 +3,7 @@
 from gateway.config import Config, Limits
 from gateway.event_frame import event_frame
 from gateway.frames import BATCH_MOST, FRAME_DEPTH, JSON
-from gateway.session import SessionSettings
+from gateway.session_settings import SessionSettings
 from mesh.event import StoredEvent
 from security.tokens import LEEWAY_S
 

@@ -53,7 +53,7 @@ class Reading:
     def __init__(self, link: Link, settings: FeedSettings) -> None:
         self.told: list[StoredEvent | Hole] = []
         self.infos: list[StreamInfo] = []
-        self.feed = Feed(link, Api(link), settings, deliver=self.told.append, hole=self.told.append)
+        self.feed = Feed(link, Api(link), settings, deliver=self.told.extend, hole=self.told.append)
         self.task: asyncio.Task[None] | None = None
 
     def start(self, first: int) -> None:

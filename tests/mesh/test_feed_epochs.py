@@ -90,7 +90,7 @@ class Gateway:
             self.link,
             self.api,
             self._settings,
-            deliver=self.told.append,
+            deliver=self.told.extend,
             hole=self.told.append,
             epochs=self.epochs,
         )

@@ -53,7 +53,7 @@ class Reading:
         self.server = server
         self.api = OddApi(link)
         self.told: list[StoredEvent | Hole] = []
-        self.feed = Feed(link, self.api, QUICK, deliver=self.told.append, hole=self.told.append)
+        self.feed = Feed(link, self.api, QUICK, deliver=self.told.extend, hole=self.told.append)
         self.task: asyncio.Task[None] | None = None
 
     def start(self) -> "asyncio.Task[None]":

@@ -132,6 +132,19 @@ async def test_messages_come_in_order_until_the_tap_is_closed(nats_server: Embed
         assert b"A: b" in again[0][3]
 
 
+async def test_what_came_together_is_told_when_all_of_it_has_been_heard(nats_server: EmbeddedServer) -> None:
+    async with linked(nats_server, user="gateway") as link:
+        heard = await tapped(link)
+        reads: list[int] = []
+        link.after_read.append(lambda: reads.append(len(heard)))
+        for _ in range(500):
+            await link.publish(f"{SAY}.n", b"x" * 40)
+        await until(lambda: len(heard) == 500)
+        await link.request(INFO)
+        assert 500 in reads, "after the last of them, too"
+        assert len(set(reads)) < 250, "many are heard for each time it is told"
+
+
 async def test_each_request_gets_its_own_answer(nats_server: EmbeddedServer) -> None:
     async with linked(nats_server, user="gateway") as link:
         names = ["EVENTS", "KV_cursors"] * 50

@@ -240,6 +240,18 @@ MUTATIONS = (
         "the last event may exceed the window",
     ),
     Mutation(
+        "gateway/outstanding.py",
+        "len(self) + len(entries) > self.messages_most",
+        "len(entries) > self.messages_most",
+        "events that come together may exceed the window",
+    ),
+    Mutation(
+        "mesh/feed.py",
+        "            self._hand_over()\n            self._tell(judged)\n",
+        "            self._tell(judged)\n",
+        "a hole is told before the events that came before it",
+    ),
+    Mutation(
         "replay/admission.py",
         "                return [who]\n",
         "                return []\n",

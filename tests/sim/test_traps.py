@@ -15,6 +15,7 @@ import msgspec
 
 from mesh.api import Api
 from mesh.contiguity import Hole
+from mesh.event import StoredEvent
 from mesh.feed import Feed, FeedSettings
 from tests.sim import clock
 from tests.sim.nats import Nats
@@ -125,7 +126,11 @@ def test_trap_7_a_feed_whose_consumer_falls_silent_reads_on_with_another() -> No
         await link.start()
         seqs: list[int] = []
         holes: list[Hole] = []
-        feed = Feed(link, Api(link), FeedSettings(), deliver=lambda event: seqs.append(event.seq), hole=holes.append)
+
+        def take(events: list[StoredEvent]) -> None:
+            seqs.extend(event.seq for event in events)
+
+        feed = Feed(link, Api(link), FeedSettings(), deliver=take, hole=holes.append)
         reading = asyncio.ensure_future(feed.run(lambda _: 1))
         while not nats.stream.consumers or list(nats.stream.consumers.values())[-1].server == link.server:
             link.cut()

@@ -1,0 +1,40 @@
+"""Pure: events that came together and go to the same sessions: their frames are put together once for all of them."""
+
+from gateway.event_frame import event_frame
+from mesh.event import StoredEvent
+
+
+class Portion:
+    """The events of a batch in one encoding."""
+
+    __slots__ = ("bytes", "entries", "frames")
+
+    def __init__(self, events: list[StoredEvent], encoding: str) -> None:
+        self.frames = [event_frame(event, encoding, replay=False) for event in events]
+        self.entries = [(event.seq, len(frame)) for event, frame in zip(events, self.frames, strict=True)]
+        """What ``Outstanding`` counts of each."""
+        self.bytes = sum(map(len, self.frames))
+
+
+class Batch:
+    """At least one event, in rising sequence."""
+
+    __slots__ = ("_portions", "events", "is_plain", "last_seq")
+
+    def __init__(self, events: list[StoredEvent]) -> None:
+        self.events = events
+        self.last_seq = events[-1].seq
+        self.is_plain = not any(event.is_withheld for event in events)
+        """Whether all of them may be delivered."""
+        self._portions: dict[str, Portion] = {}
+
+    def portion(self, encoding: str) -> Portion:
+        """The events in an encoding; made on first use. Only of a plain batch."""
+        portion = self._portions.get(encoding)
+        if portion is None:
+            portion = self._portions[encoding] = Portion(self.events, encoding)
+        return portion
+
+    def failed_at(self, told: int) -> int:
+        """The event that a session failed at which was told of all up to ``told``."""
+        return next((event.seq for event in self.events if event.seq > told), self.last_seq)
