@@ -8,8 +8,11 @@ from bench.plan import Plan
 from bench.process import Child, cpu_s
 from bench.way import Site, Way
 
-CROWD_NICE = 10
-"""How far the crowd's load client steps back behind all else on its core (nice(1)): also where it is alone."""
+STEPS_BACK = 3
+"""How far the crowd's load client steps back behind all else on its core (nice(1)), also where it is alone.
+
+Further back, it would get nothing on a machine where others are busy, too.
+"""
 
 
 async def handshakes(site: Site, plan: Plan, way: Way, case: str) -> Measurement:
@@ -36,4 +39,4 @@ async def come_back(course: Course, plan: Plan, port: int, due: int = 0, *, is_b
 
 def step_back(load: Child) -> None:
     """Let a crowd's load client leave its core to others that want it."""
-    os.setpriority(os.PRIO_PROCESS, load.pid, CROWD_NICE)
+    os.setpriority(os.PRIO_PROCESS, load.pid, os.getpriority(os.PRIO_PROCESS, load.pid) + STEPS_BACK)
