@@ -24,6 +24,7 @@ COPIED = (
 PURE_TESTS = (
     "tests/replay",
     "tests/client",
+    "tests/gateway/test_replays.py",
     "tests/gateway/test_session.py",
     "tests/gateway/test_session_bounds.py",
     "tests/gateway/test_session_model.py",
