@@ -255,9 +255,9 @@ class Replays:
     def _begin(self, exchange: Exchange, start: int) -> None:
         sweeps, stream = self._config.sweeps, self._config.stream
         stretch = Stretch(start, bytes_most=sweeps.bytes, events_most=sweeps.events, max_age_s=stream.max_age_s)
-        sweep = Sweep(self._api, self._puller, stream.name, exchange.identity, start)
-        self._shared = _Shared(exchange, stretch, sweep)
         self._counters.sweeps += 1
+        sweep = Sweep(self._api, self._puller, stream.name, exchange.identity, start, self._counters.sweeps)
+        self._shared = _Shared(exchange, stretch, sweep)
         self._placed.clear()
         for reader, ask in self._of(self._shared).items():
             if ask.is_queued and not ask.is_cheap and not ask.is_promised:

@@ -7,7 +7,6 @@ of one that was made anew. Where nothing comes the sweep is over: that is no pro
 """
 
 import contextlib
-import itertools
 
 from mesh.api import Api, ApiError, ConsumerInfo
 from mesh.contiguity import Broken, Contiguity, Hole
@@ -25,19 +24,17 @@ INACTIVE_S = 30
 
 Read = StoredEvent | Hole
 
-_numbers = itertools.count(1)
-
 
 class Sweep:
-    """Reads on from ``after``. The consumer is made with the first read."""
+    """Reads on from ``after``. The consumer is made with the first read; of one link each has another ``number``."""
 
-    def __init__(self, api: Api, puller: Puller, stream: str, identity: str, after: int) -> None:
+    def __init__(self, api: Api, puller: Puller, stream: str, identity: str, after: int, number: int) -> None:
         self._api = api
         self._puller = puller
         self._stream = stream
         self._identity = identity
         self._contiguity = Contiguity(after)
-        self._name = f"sweep-{api.link.inbox.rpartition('.')[2]}-{next(_numbers)}"
+        self._name = f"sweep-{api.link.inbox.rpartition('.')[2]}-{number}"
         self._is_made = False
 
     async def read(self, most: int, bytes_most: int) -> list[Read]:

@@ -130,7 +130,7 @@ class Desk:
 @contextlib.asynccontextmanager
 async def desk(monkeypatch: pytest.MonkeyPatch, **sweeps: int) -> AsyncIterator[Desk]:
     made = Desk(**sweeps)
-    monkeypatch.setattr(replays, "Sweep", lambda _api, _puller, _name, _identity, after: FakeSweep(made.stream, after))
+    monkeypatch.setattr(replays, "Sweep", lambda *given: FakeSweep(made.stream, given[4]))
     monkeypatch.setattr(replays, "GATHER_S", 0.01)
     yield made
     await made.replays.settle()

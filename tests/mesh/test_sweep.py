@@ -1,6 +1,7 @@
 """One read of an older stretch on a real server: in order and complete with its holes, or over."""
 
 import contextlib
+import itertools
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -44,7 +45,8 @@ async def sweeps(server: EmbeddedServer) -> AsyncIterator[Callable[..., Sweep]]:
         info = await api.stream_info("EVENTS")
         assert not isinstance(info, ApiError)
         identity = identity_of("EVENTS", info.created)
-        yield lambda after, puller=puller: Sweep(api, puller, "EVENTS", f"{identity}:7", after)
+        numbers = itertools.count(1)
+        yield lambda after, puller=puller: Sweep(api, puller, "EVENTS", f"{identity}:7", after, next(numbers))
         await puller.close()
 
 
