@@ -16,7 +16,8 @@ from gateway import close_codes, frames
 from gateway.effects import Close, Effect, Hold, PumpAgain, ReadDurable, Release, Save, VerifyToken
 from gateway.exchange import Exchange
 from gateway.house import House
-from gateway.session import Phase, Session
+from gateway.phase import Phase
+from gateway.session import Session
 from gateway.websocket import WebSocket
 from replay.catchup import Failed, Read
 from replay.cursors import Cursor
@@ -38,6 +39,11 @@ UNSENT_MOST_BYTES = 4_194_304
 
 class Connection:
     """A welcomed WebSocket and its session."""
+
+    __slots__ = (
+        *("house", "exchange", "key", "owner", "session", "claims", "permissions", "durable", "cursor", "is_attached"),
+        *("is_new", "held", "_socket", "_transport", "_tasks", "_is_watched", "__dict__"),
+    )
 
     def __init__(
         self,

@@ -49,45 +49,43 @@ class Exchange:
         self.holes = 0
         self._dirty: dict[Attached, None] = {}
         self._behind: dict[Attached, None] = {}
-        self._flush_due = False
         self._loop = asyncio.get_running_loop()
 
     def deliver(self, events: list[StoredEvent]) -> None:
-        """The feed's next events: into the recent window and to every live session that matches."""
-        run: list[StoredEvent] = []  # events one after the other that go to the same sessions
-        holders: dict[Attached, None] = {}
+        """The feed's next events, that came together: into the recent window, to every live session that matches."""
+        runs: list[tuple[list[StoredEvent], dict[Attached, None]]] = []
         for event in events:
             self.events_in += 1
             leaking = self.guard.look(event)
             if leaking:
                 self._leaked(event, leaking)
             self.recent.append(event)
-            found = self.hub.match(event.subject)
-            if found is not holders:
-                self._offer(run, holders)
-                run, holders = [], found
-            run.append(event)
-        self._offer(run, holders)
-        self._flush_soon()
+            holders = self.hub.match(event.subject)
+            if runs and runs[-1][1] is holders:
+                runs[-1][0].append(event)
+            elif holders:
+                runs.append(([event], holders))
+        for run, holders in runs:
+            self._offer(run, holders, at_once=len(runs) == 1)
+        self._flush()
 
-    def _offer(self, run: list[StoredEvent], holders: dict[Attached, None]) -> None:
-        """Offer events to the sessions that they all go to."""
-        if len(run) == 1:
-            event = run[0]
-            for connection in holders:
-                try:
-                    if connection.session.offer(event):
+    def _offer(self, run: list[StoredEvent], holders: dict[Attached, None], *, at_once: bool) -> None:
+        """Offer events, one after the other in the stream, to the sessions that they all go to.
+
+        ``at_once``: nothing else came for any of them, so each is written to while it is at hand.
+        """
+        first, unix_s = run[0], time.time()
+        batch = Batch(run) if len(run) > 1 else None
+        for connection in list(holders) if at_once else holders:
+            session = connection.session
+            try:
+                if session.offer(first) if batch is None else session.offer_all(batch):
+                    if at_once:
+                        connection.flush(unix_s)
+                    else:
                         self._dirty[connection] = None
-                except Exception:  # noqa: BLE001  # a bug in one session must not cost the others this event
-                    connection.fail(event.seq)
-        elif run and holders:
-            batch = Batch(run)
-            for connection in holders:
-                try:
-                    if connection.session.offer_all(batch):
-                        self._dirty[connection] = None
-                except Exception:  # noqa: BLE001  # as above
-                    connection.fail(batch.failed_at(connection.session.told))
+            except Exception:  # noqa: BLE001  # a bug in one session must not cost the others this event
+                connection.fail(first.seq if batch is None else batch.failed_at(session.told))
 
     def hole(self, hole: Hole) -> None:
         """The feed met a hole in the stream."""
@@ -97,7 +95,7 @@ class Exchange:
         for connection in self.by_key.values():
             connection.guarded(partial(connection.session.skip, hole))
             self._dirty[connection] = None
-        self._flush_soon()
+        self._flush()
 
     def attach(self, connection: Attached) -> None:
         """Register a session: from here on everything after the feed's position reaches it."""
@@ -152,13 +150,7 @@ class Exchange:
             if cursor.saved_through < half and connection.session.through > cursor.saved_through:
                 connection.save_soon()
 
-    def _flush_soon(self) -> None:
-        if not self._flush_due:
-            self._flush_due = True
-            self._loop.call_soon(self._flush)
-
     def _flush(self) -> None:
-        self._flush_due = False
         dirty, self._dirty = self._dirty, {}
         unix_s = time.time()
         for connection in dirty:

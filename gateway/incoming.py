@@ -3,8 +3,8 @@
 from gateway import close_codes, frames
 from gateway.client_framing import BINARY, TEXT
 from gateway.connection import Connection
+from gateway.phase import Phase
 from gateway.rates import TokenBucket
-from gateway.session import Phase
 
 LARGE_BYTES = 4_096
 """So many bytes of a message cost as much to read as a frame, and are counted as one."""

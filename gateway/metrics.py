@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 
 from gateway.exchange import Exchange
 from gateway.house import House
-from gateway.session import Phase
+from gateway.phase import Phase
 
 
 class _Census:

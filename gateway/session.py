@@ -22,7 +22,6 @@ Time: ``now_s`` is monotonic seconds, ``unix_s`` wall time. The shell calls ``ti
 clock serves all sessions. Frames for the client gather in ``outbox``; the shell writes them with ``take``.
 """
 
-import enum
 from collections import deque
 
 import msgspec
@@ -33,7 +32,8 @@ from gateway.batch import Batch
 from gateway.effects import Close, Effect, Hold, PumpAgain, ReadDurable, Release, Save, VerifyToken
 from gateway.event_frame import event_frame, timestamp
 from gateway.outstanding import Outstanding
-from gateway.session_settings import SessionSettings
+from gateway.phase import Phase
+from gateway.session_settings import HOLD_BACK_S, READ_RETRY_S, SessionSettings
 from mesh.contiguity import Hole
 from mesh.event import StoredEvent
 from replay.catchup import Failed, Read
@@ -44,21 +44,8 @@ from security.tokens import Claims
 
 CHUNK = 256
 """Most events that one session sends in one turn of the loop while it catches up."""
-HOLD_BACK_S = 0.25
-"""How long a lagging session with little room in its window waits for acks before its durable is read, in seconds."""
-READ_RETRY_S = (0.2, 5.0)
-"""First and longest wait after a durable read failed, in seconds; doubled each time."""
 MESSAGE_OVERHEAD_BYTES = 256
 """What nats-server counts beside the payload when it applies ``max_bytes``: subjects and headers, about."""
-
-
-class Phase(enum.Enum):
-    """Where a session stands; a session without a connection is parked and has no object here."""
-
-    REPLAYING = "replaying"
-    LIVE = "live"
-    LAGGING = "lagging"
-    ENDED = "ended"
 
 
 _LIVE = Phase.LIVE  # looked up for each session and event
@@ -66,6 +53,22 @@ _LIVE = Phase.LIVE  # looked up for each session and event
 
 class Session:
     """The protocol of one connection after its ``connect`` was accepted."""
+
+    __slots__ = (
+        *("name", "stream", "encoding", "interest", "phase", "position", "acked", "told", "outbox", "untold"),
+        *(
+            "gap_reasons",
+            "events_sent",
+            "events_replayed",
+            "is_blocked",
+            "is_reading",
+            "expires_at",
+            "due_s",
+            "__dict__",
+        ),
+        *("_is_text", "_recent", "_opening", "_denied", "_settings", "_outstanding", "_through", "_heard_s", "_pinged"),
+        *("_read_failures", "_hold_s", "_is_impatient", "_retry_s", "_expiring_s", "_expires_s", "__dict__"),
+    )
 
     def __init__(
         self,
@@ -287,7 +290,7 @@ class Session:
     def reply(self, frame: bytes) -> None:
         """Hand over a reply that waited for the record to be stored."""
         if self.phase is not Phase.ENDED:
-            self._put(frame)
+            self.outbox.append(frame)
 
     # --- time and end ---
 
@@ -494,7 +497,4 @@ class Session:
         return due
 
     def _say(self, frame: frames.ServerFrame) -> None:
-        self._put(frames.encode(frame, self.encoding))
-
-    def _put(self, frame: bytes) -> None:
-        self.outbox.append(frame)
+        self.outbox.append(frames.encode(frame, self.encoding))

@@ -2,6 +2,11 @@
 
 import msgspec
 
+HOLD_BACK_S = 0.25
+"""How long a lagging session with little room in its window waits for acks before its durable is read, in seconds."""
+READ_RETRY_S = (0.2, 5.0)
+"""First and longest wait after a durable read failed, in seconds; doubled each time."""
+
 
 class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Limits of one session; see ``gateway.config`` for meaning and range."""

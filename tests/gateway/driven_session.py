@@ -8,7 +8,8 @@ import msgspec
 from gateway.effects import Effect
 from gateway.event_frame import event_frame
 from gateway.frames import JSON, Ack, Frame
-from gateway.session import Phase, Session
+from gateway.phase import Phase
+from gateway.session import Session
 from gateway.session_settings import SessionSettings
 from mesh.contiguity import Hole
 from mesh.event import StoredEvent

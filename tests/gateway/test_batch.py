@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from gateway.batch import Batch
 from gateway.frames import JSON, MSGPACK
-from gateway.session import Phase
+from gateway.phase import Phase
 from tests.examples import examples
 from tests.gateway.driven_session import DrivenSession, event
 

@@ -5,7 +5,9 @@ import pytest
 from gateway import close_codes, frames
 from gateway.effects import Close, PumpAgain, ReadDurable, Save
 from gateway.frames import SUBPROTOCOLS
-from gateway.session import CHUNK, MESSAGE_OVERHEAD_BYTES, READ_RETRY_S, Phase
+from gateway.phase import Phase
+from gateway.session import CHUNK, MESSAGE_OVERHEAD_BYTES
+from gateway.session_settings import READ_RETRY_S
 from mesh.contiguity import Hole
 from replay.catchup import Failed, Read
 from tests.gateway.driven_session import UNIX_S, DrivenSession, event, live_session, size_of

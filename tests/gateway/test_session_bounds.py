@@ -4,7 +4,8 @@ import pytest
 
 from gateway import frames
 from gateway.effects import ReadDurable, Save
-from gateway.session import HOLD_BACK_S, Phase
+from gateway.phase import Phase
+from gateway.session_settings import HOLD_BACK_S
 from mesh.contiguity import Hole
 from replay.catchup import Read
 from tests.gateway.driven_session import DrivenSession, event, live_session

@@ -15,7 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from gateway import frames
 from gateway.effects import Effect, PumpAgain, ReadDurable, Save
 from gateway.frames import JSON
-from gateway.session import Phase, Session
+from gateway.phase import Phase
+from gateway.session import Session
 from gateway.session_settings import SessionSettings
 from mesh.contiguity import Hole
 from mesh.event import Delivery, StoredEvent

@@ -9,7 +9,7 @@ from gateway import close_codes, frames
 from gateway.close_codes import REASONS, may_return
 from gateway.effects import Close
 from gateway.frames import SUBPROTOCOLS
-from gateway.session import Phase
+from gateway.phase import Phase
 from tests.gateway.driven_session import LIFE_S, UNIX_S, DrivenSession, claims, live_session
 
 PING_S = 25.0

@@ -20,7 +20,7 @@ from tidewire_client import connection as client_connection
 
 from gateway import connection as gateway_connection
 from gateway.house import House
-from gateway.session import Phase
+from gateway.phase import Phase
 from gateway.settings import topology
 from replay import sharing, stretch
 from replay.record import decode_record

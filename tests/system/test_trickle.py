@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.session import Phase
+from gateway.phase import Phase
 from mesh.embedded import EmbeddedServer
 from mesh.publisher import Publisher
 from tests.gateways import Gateway, running_gateway
