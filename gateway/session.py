@@ -56,16 +56,7 @@ class Session:
 
     __slots__ = (
         *("name", "stream", "encoding", "interest", "phase", "position", "acked", "told", "outbox", "untold"),
-        *(
-            "gap_reasons",
-            "events_sent",
-            "events_replayed",
-            "is_blocked",
-            "is_reading",
-            "expires_at",
-            "due_s",
-            "__dict__",
-        ),
+        *("gap_reasons", "events_sent", "events_replayed", "is_blocked", "is_reading", "expires_at", "due_s"),
         *("_is_text", "_recent", "_opening", "_denied", "_settings", "_outstanding", "_through", "_heard_s", "_pinged"),
         *("_read_failures", "_hold_s", "_is_impatient", "_retry_s", "_expiring_s", "_expires_s", "__dict__"),
     )

@@ -30,7 +30,7 @@ async def test_a_bug_in_one_session_ends_that_connection_alone(
             connection = next(c for c in gateway.house.exchange.by_key.values() if c.owner.session == f"bug-{step}")
             setattr(connection.session, step, broken)
             if step == "offer":
-                connection.session.offer_all = broken  # type: ignore[method-assign]  # they may come together
+                connection.session.offer_all = broken  # type: ignore[method-assign,assignment]  # they may come together
             if step == "tick":
                 connection.session.due_s = 0.0
                 gateway.house.exchange.timers.watch(connection)
