@@ -45,10 +45,10 @@ LINGER_S = 5.0
 RETRY_S = 2.0
 """Seconds after a sweep failed before the next one."""
 TURN_EVENTS = 256
-"""Events handed to sessions from a sweep in one turn of the loop: live sessions come in between."""
+"""Events taken from a sweep, or handed to sessions, in one turn of the loop: live sessions come in between."""
 TURN_READERS = 32
 """Sessions looked at in one turn of the loop."""
-ROUNDS_MOST = 8
+ROUNDS_MOST = 100
 """How often in a row all who can be answered are, before the sweep reads on."""
 
 
@@ -125,6 +125,8 @@ class Replays:
         """Of durables that had to be placed: when, and behind which position."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
+        self._planned_s: float | None = None
+        """Since when a sweep would save something."""
         self._tick: asyncio.TimerHandle | None = None
         self._asked_s = self._not_before_s = -1_000.0
 
@@ -140,6 +142,7 @@ class Replays:
 
     def ask(self, reader: Reader, effect: ReadDurable) -> None:
         """Read for a session, and call ``replayed``; one at a time for each."""
+        assert effect.after < reader.exchange.recent.floor, "what the recent window holds is read from there"
         now_s, ask = self._loop.time(), _Ask(effect, is_cheap=reader.durable.stands_at(effect.after))
         is_alone = not self._asks and now_s >= self._asked_s + GATHER_S
         self._asked_s = now_s
@@ -194,16 +197,27 @@ class Replays:
         for reader, ask in strays.items():
             if start is None or ask.after < start or reader.exchange is not exchange or ask.is_promised:
                 self._queue(reader, ask)
+            elif ask.is_queued and not ask.is_cheap:
+                ask.is_queued = False
+                self._admission.leave(reader)
         if start is None:
+            self._planned_s = None
             return
+        self._consider_soon()
         if shared is None:
-            self._begin(exchange, start)
-            self._consider_soon()  # who is far ahead of it does not wait
-            return
-        if not is_needed:
+            if not self._waits_for_more(start, exchange):
+                self._begin(exchange, start)
+        elif not is_needed:
             shared.is_over = True
             shared.wake.set()
-        self._consider_soon()
+
+    def _waits_for_more(self, start: int, exchange: Exchange) -> bool:
+        """Whether a sweep is put off: more may come while others do, for no longer than it would take."""
+        now_s = self._loop.time()
+        if self._planned_s is None:
+            self._planned_s = now_s
+        longest_s = sharing.sweep_cost_s(start, exchange.recent.floor)
+        return now_s < min(self._planned_s + longest_s, self._asked_s + GATHER_S)
 
     def _start_for(self, strays: Mapping[Reader, _Ask], exchange: Exchange) -> int | None:
         if not self._config.sweeps.events or self._loop.time() < self._not_before_s:
@@ -259,10 +273,8 @@ class Replays:
         sweep = Sweep(self._api, self._puller, stream.name, exchange.identity, start, self._counters.sweeps)
         self._shared = _Shared(exchange, stretch, sweep)
         self._placed.clear()
-        for reader, ask in self._of(self._shared).items():
-            if ask.is_queued and not ask.is_cheap and not ask.is_promised:
-                ask.is_queued = False
-                self._admission.leave(reader)
+        self._planned_s = None
+        for ask in self._of(self._shared).values():
             ask.is_promised = True
         self._spawn(asyncio.create_task(self._share(self._shared), name="sweep"))
 
@@ -330,13 +342,17 @@ class Replays:
         stretch, recent = shared.stretch, shared.exchange.recent
         stretch.begin_fill()
         stretch.take((), recent.head)
+        await asyncio.sleep(0)
         while stretch.head < recent.floor and not shared.is_over:
             events, bytes_ = stretch.wanted
             if not events:
                 return
             found = await shared.sweep.read(events, bytes_)
-            self._look(shared, found)
-            stretch.take(found, recent.head)
+            for first in range(0, len(found), TURN_EVENTS):
+                turn = found[first : first + TURN_EVENTS]
+                self._look(shared, turn)
+                stretch.take(turn, recent.head)
+                await asyncio.sleep(0)
 
     def _look(self, shared: _Shared, found: Iterable[object]) -> None:
         for event in found:

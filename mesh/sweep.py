@@ -17,6 +17,8 @@ from security.errors import UpstreamUnavailable
 
 DRY_WAIT_S = 0.5
 """Seconds that a pull waits where the one before brought nothing: the consumer's server may lag."""
+PULL_S = 15.0
+"""Seconds in which a pull must have brought all that it will: the machine may be busy."""
 DRY_MOST = 6
 """Waits in a row after which the sweep is over."""
 INACTIVE_S = 30
@@ -78,7 +80,7 @@ class Sweep:
             raise UpstreamUnavailable(f"sweep: {made.description}")
 
     async def _pull(self, most: int, bytes_most: int, wait_s: float) -> PullResult:
-        pulled = await self._puller.pull(self._name, most, max_bytes=bytes_most, expires_s=wait_s)
+        pulled = await self._puller.pull(self._name, most, max_bytes=bytes_most, expires_s=wait_s, timeout_s=PULL_S)
         if pulled.status == 409 and "MaxBytes" in pulled.description and not pulled.deliveries:
             pulled = await self._puller.pull(self._name, 1, expires_s=wait_s)  # larger than that: it goes alone
         return pulled

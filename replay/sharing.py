@@ -17,6 +17,11 @@ AHEAD_MOST = 200_000
 """Who is so many events ahead of a sweep waits for it; a session further ahead reads through its durable."""
 
 
+def sweep_cost_s(start: int, floor: int) -> float:
+    """What a sweep from ``start`` to ``floor`` costs, in seconds."""
+    return (floor - start) * EVENT_COST_S
+
+
 def best_start(waiting: Collection[int], placed: Iterable[int], floor: int) -> int | None:
     """The position from which a sweep up to ``floor`` saves most, of those of the sessions that wait; None: nowhere.
 
@@ -25,9 +30,8 @@ def best_start(waiting: Collection[int], placed: Iterable[int], floor: int) -> i
     """
     best, saved_most, replays_s = None, 0.0, 0.0
     for sharers, position in enumerate(sorted([*waiting, *placed], reverse=True), 1):
-        events = floor - position
-        replays_s += REPLAY_COST_S + events * SKIP_COST_S
-        saved_s = replays_s - events * EVENT_COST_S
+        replays_s += REPLAY_COST_S + (floor - position) * SKIP_COST_S
+        saved_s = replays_s - sweep_cost_s(position, floor)
         if sharers >= SHARERS_LEAST and saved_s > saved_most:
             best, saved_most = position, saved_s
     served = [position for position in waiting if best is not None and position >= best]

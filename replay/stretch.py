@@ -15,9 +15,9 @@ from replay import sharing
 from replay.interest import Interest
 from replay.recent import BYTES_FACTOR, EVENT_OVERHEAD_BYTES, RecentWindow, Slice
 
-PULL_EVENTS = 500
-"""Most events taken at once, so that the loop is never held for long."""
-PULL_BYTES = 1_048_576
+PULL_EVENTS = 4_000
+"""Most events pulled at once: on a busy machine a round trip takes long."""
+PULL_BYTES = 4_194_304
 """Most bytes pulled at once, about."""
 
 

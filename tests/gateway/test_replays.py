@@ -173,7 +173,7 @@ async def test_a_sweep_does_not_run_ahead_of_those_whom_it_serves(monkeypatch: p
         await until(lambda: all(reader.results for reader in readers))
         assert [sweep.head for sweep in at.stream.sweeps] == [50]
         assert at.replays.waiting == 0
-        for reader in readers:
+        for reader in readers[1:]:  # the first one's durable has brought all
             reader.reads_on = True
             reader.ask()
         await until(lambda: all(reader.position >= FLOOR for reader in readers))
@@ -208,6 +208,23 @@ async def test_a_bug_in_a_sweep_costs_nobody_anything(
         await until(lambda: all(reader.position >= FLOOR for reader in readers))
         assert len(at.stream.sweeps) == 1
         assert "a sweep failed" in caplog.text
+
+
+async def test_a_sweep_waits_while_more_come_but_no_longer_than_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with desk(monkeypatch) as at:
+        monkeypatch.setattr(replays, "GATHER_S", 0.5)
+        monkeypatch.setattr(sharing, "EVENT_COST_S", 1.0 / FLOOR)
+        monkeypatch.setattr(sharing, "REPLAY_COST_S", 10.0)
+        began_s, readers = asyncio.get_running_loop().time(), at.crowd(3)
+
+        def more_come() -> bool:
+            readers.extend(at.crowd(1))
+            return bool(at.stream.sweeps)
+
+        await until(more_come)
+        assert asyncio.get_running_loop().time() - began_s >= 1.5
+        await until(lambda: all(reader.position >= FLOOR for reader in readers))
+        assert (len(at.stream.durables_read), len(at.stream.sweeps)) == (1, 1)
 
 
 async def test_who_leaves_while_waiting_is_not_answered(monkeypatch: pytest.MonkeyPatch) -> None:
