@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import Final, NoReturn
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from joserfc.jwk import OctKey
 
 from security import strict_json
@@ -30,7 +31,7 @@ class SealingKey:
     created: Unix seconds from which the epoch counts.
     """
 
-    __slots__ = ("created", "data_subject", "epoch", "field_class", "jwk", "kid", "tenant")
+    __slots__ = ("aead", "created", "data_subject", "epoch", "field_class", "jwk", "kid", "tenant")
 
     def __init__(
         self, kid: str, key: bytes, *, tenant: str, data_subject: str, field_class: str, epoch: int, created: int
@@ -50,6 +51,7 @@ class SealingKey:
         self.created = created
         # Not import_key: it first tries to read the bytes as PEM and DER, five times.
         self.jwk = OctKey(key, key)
+        self.aead = AESGCM(key)
 
     @property
     def owner(self) -> tuple[str, str, str]:

@@ -4,6 +4,7 @@ A sealed field is named by a pointer. Arrays are sealed whole, so a pointer here
 no ``-``, never the whole document (``""``), never into ``/$sealed``.
 """
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -14,6 +15,7 @@ POINTER_TOKENS: Final = 16  # most tokens in one
 
 _BAD_ESCAPE: Final = re.compile(r"~(?![01])")
 _ABSENT: Final = object()
+_OBJECT: Final = (dict, Mapping)  # a dict, as nearly always, is told at once; Mapping alone asks an abstract class
 
 
 def parse(pointer: str) -> tuple[str, ...] | None:
@@ -29,6 +31,14 @@ def parse(pointer: str) -> tuple[str, ...] | None:
     tokens = tuple(token.replace("~1", "/").replace("~0", "~") for token in pointer[1:].split("/"))
     if len(tokens) > POINTER_TOKENS or tokens[0] == SEALED or "-" in tokens:
         return None
+    return tokens
+
+
+@functools.lru_cache(maxsize=4_096)  # a policy's pointers are the same for every event
+def tokens_of(pointer: str) -> tuple[str, ...]:
+    """Give the tokens of a pointer that a policy holds, and so is one."""
+    tokens = parse(pointer)
+    assert tokens is not None, "policies hold valid pointers only"
     return tokens
 
 
@@ -50,10 +60,10 @@ def exists(data: object, tokens: tuple[str, ...]) -> bool:
 def blocked(data: object, tokens: tuple[str, ...]) -> bool:
     """Say whether an ancestor of the member is an array or a scalar, so that the member could not be there."""
     for token in tokens[:-1]:
-        if not isinstance(data, Mapping):
+        if not isinstance(data, _OBJECT):
             break
         data = data.get(token)
-    return data is not None and not isinstance(data, Mapping)
+    return data is not None and not isinstance(data, _OBJECT)
 
 
 def take(data: Mapping[str, object], wanted: Iterable[str]) -> tuple[dict[str, object], dict[str, object]]:
@@ -66,14 +76,13 @@ def take(data: Mapping[str, object], wanted: Iterable[str]) -> tuple[dict[str, o
     copied = {id(rest)}  # objects that are ours already, so that two pointers below one parent share a copy
     taken: dict[str, object] = {}
     for pointer in wanted:
-        tokens = parse(pointer)
-        assert tokens is not None, "policies hold valid pointers only"
+        tokens = tokens_of(pointer)
         if not exists(rest, tokens):
             continue
         parent = rest
         for token in tokens[:-1]:
             child = parent[token]
-            assert isinstance(child, Mapping)
+            assert isinstance(child, _OBJECT)
             if id(child) not in copied:
                 child = dict(child)
                 copied.add(id(child))
@@ -85,7 +94,7 @@ def take(data: Mapping[str, object], wanted: Iterable[str]) -> tuple[dict[str, o
 
 def _lookup(data: object, tokens: tuple[str, ...]) -> object:
     for token in tokens:
-        if not isinstance(data, Mapping) or token not in data:
+        if not isinstance(data, _OBJECT) or token not in data:
             return _ABSENT
         data = data[token]
     return data
