@@ -54,6 +54,10 @@ class Attached(Protocol):
         """Read on."""
         ...
 
+    def write(self, messages: bytes) -> None:
+        """Write whole messages to the socket, in the place of an outbox that is empty."""
+        ...
+
     def flush(self, unix_s: float) -> None:
         """Write the outbox to the socket."""
         ...

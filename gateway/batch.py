@@ -1,38 +1,44 @@
 """Pure: events that came together and go to the same sessions: their frames are put together once for all of them."""
 
 from gateway.event_frame import event_frame
+from gateway.websocket_frame import websocket_messages
 from mesh.event import StoredEvent
 
 
 class Portion:
     """The events of a batch in one encoding."""
 
-    __slots__ = ("bytes", "entries", "frames")
+    __slots__ = ("bytes", "count", "entries", "messages")
 
     def __init__(self, events: list[StoredEvent], encoding: str) -> None:
-        self.frames = [event_frame(event, encoding, replay=False) for event in events]
-        self.entries = [(event.seq, len(frame)) for event, frame in zip(events, self.frames, strict=True)]
+        frames = [event_frame(event, encoding, replay=False) for event in events]
+        self.count = len(frames)
+        self.entries = [(event.seq, len(frame)) for event, frame in zip(events, frames, strict=True)]
         """What ``Outstanding`` counts of each."""
-        self.bytes = sum(map(len, self.frames))
+        self.bytes = sum(map(len, frames))
+        self.messages = websocket_messages(frames, encoding)
+        """What a socket gets to which nothing else is to be said."""
 
 
 class Batch:
     """At least one event, in rising sequence."""
 
-    __slots__ = ("_portions", "events", "is_plain", "last_seq")
+    __slots__ = ("events", "first_seq", "is_plain", "last_seq", "portions")
 
     def __init__(self, events: list[StoredEvent]) -> None:
         self.events = events
+        self.first_seq = events[0].seq
         self.last_seq = events[-1].seq
         self.is_plain = not any(event.is_withheld for event in events)
         """Whether all of them may be delivered."""
-        self._portions: dict[str, Portion] = {}
+        self.portions: dict[str, Portion] = {}
+        """What has been made of them so far, by encoding."""
 
     def portion(self, encoding: str) -> Portion:
         """The events in an encoding; made on first use. Only of a plain batch."""
-        portion = self._portions.get(encoding)
+        portion = self.portions.get(encoding)
         if portion is None:
-            portion = self._portions[encoding] = Portion(self.events, encoding)
+            portion = self.portions[encoding] = Portion(self.events, encoding)
         return portion
 
     def failed_at(self, told: int) -> int:

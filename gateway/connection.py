@@ -42,7 +42,7 @@ class Connection:
 
     __slots__ = (
         *("house", "exchange", "key", "owner", "session", "claims", "permissions", "durable", "cursor", "is_attached"),
-        *("is_new", "held", "_socket", "_transport", "_tasks", "_is_watched", "__dict__"),
+        *("is_new", "held", "_socket", "_transport", "_tasks", "_is_watched", "write", "__dict__"),
     )
 
     def __init__(
@@ -77,6 +77,8 @@ class Connection:
         self.held: dict[str, None] = {}
         self._socket = socket
         self._transport = transport
+        self.write = transport.write
+        """Writes whole messages to the socket, in the place of an outbox that is empty."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_watched = False
         """Whether a socket that takes no more is watched already."""
@@ -138,13 +140,15 @@ class Connection:
 
     def receive(self, received: list[frames.Frame]) -> None:
         """Frames from the client, in order."""
-        now_s = self.house.now_s()
+        now_s, session = self.house.now_s(), self.session
+        due_s = session.due_s
         for frame in received:  # each is carried out before the next is judged
-            for effect in self.session.receive(frame, self.permissions, now_s):
+            for effect in session.receive(frame, self.permissions, now_s):
                 self._perform(effect)
-        if self._transport.get_write_buffer_size() > UNSENT_MOST_BYTES:
+        if session.is_blocked and self._transport.get_write_buffer_size() > UNSENT_MOST_BYTES:
             self.close(close_codes.OVERLOADED)  # it sends without reading the answers
-        self.perform([])
+        if session.phase is not Phase.LIVE or session.outbox or session.due_s < due_s:
+            self.perform([])  # else it was an acknowledgement, as nearly always
 
     def perform(self, effects: list[Effect]) -> None:
         """Carry out effects in order, then write what there is to write."""
@@ -166,7 +170,7 @@ class Connection:
             self.house.counters.gaps.update(session.gap_reasons)
             session.gap_reasons.clear()
         if taken:
-            self._transport.write(self.exchange.messages.of(taken, session.encoding))
+            self.write(self.exchange.messages.of(taken, session.encoding))
 
     def set_blocked(self, is_blocked: bool) -> None:  # noqa: FBT001  # called by WebSocket
         """The socket takes no more, or takes some again: its transport says so."""

@@ -74,18 +74,17 @@ class Exchange:
 
         ``at_once``: nothing else came for any of them, so each is written to while it is at hand.
         """
-        first, unix_s = run[0], time.time()
-        batch = Batch(run) if len(run) > 1 else None
-        for connection in list(holders) if at_once else holders:
+        batch, unix_s = Batch(run), time.time()
+        for connection in list(holders):
             session = connection.session
             try:
-                if session.offer(first) if batch is None else session.offer_all(batch):
-                    if at_once:
-                        connection.flush(unix_s)
-                    else:
-                        self._dirty[connection] = None
+                messages = session.admit(batch, unix_s) if at_once else None
+                if messages is not None:
+                    connection.write(messages)
+                elif session.offer_all(batch):
+                    self._dirty[connection] = None
             except Exception:  # noqa: BLE001  # a bug in one session must not cost the others this event
-                connection.fail(first.seq if batch is None else batch.failed_at(session.told))
+                connection.fail(batch.failed_at(session.told))
 
     def hole(self, hole: Hole) -> None:
         """The feed met a hole in the stream."""

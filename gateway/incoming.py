@@ -36,7 +36,7 @@ class Incoming:
             return  # it was closed: what follows is not looked at, so that it cannot change why
         house, encoding = connection.house, connection.session.encoding
         now_s = house.now_s()
-        if not self._has_turn(len(message) // LARGE_BYTES, now_s):
+        if not self._has_turn(1 + len(message) // LARGE_BYTES, now_s):
             return
         if opcode != OPCODES[encoding]:
             decoded: list[frames.Frame] | frames.BadFrame = frames.BadFrame("kind")
@@ -45,12 +45,12 @@ class Incoming:
         if isinstance(decoded, frames.BadFrame):
             house.counters.bad_frames[decoded.reason] += 1
             connection.close(close_codes.BAD_FRAME)
-        elif self._has_turn(len(decoded), now_s):
+        elif len(decoded) == 1 or self._has_turn(len(decoded) - 1, now_s):
             connection.receive(decoded)
 
     def _has_turn(self, count: int, now_s: float) -> bool:
         """Whether so many frames may come now; else the connection is closed."""
-        if not count or (self._rate.take(count, now_s) and self._user_rate.take(count, now_s)):
+        if self._rate.take(count, now_s) and self._user_rate.take(count, now_s):
             return True
         self._connection.close(close_codes.RATE_LIMITED, 1_000)
         return False

@@ -18,6 +18,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from gateway.house import House
 from gateway.rates import TokenBucket
+from gateway.tls_transport import TlsTransport
 from gateway.websocket import WebSocket
 
 log = logging.getLogger(__name__)
@@ -198,9 +199,9 @@ class Listener:
                 await self._loop.connect_accepted_socket(lambda: handler, accepted)
             else:
                 async with self._gate:
-                    await self._loop.connect_accepted_socket(
-                        lambda: handler, accepted, ssl=self._tls, ssl_handshake_timeout=self._limits.handshake_s
-                    )
+                    transport = TlsTransport(handler, self._tls)
+                    await self._loop.connect_accepted_socket(lambda: transport, accepted)  # type: ignore[type-var]
+                    await transport.established(self._limits.handshake_s)
             is_connected = True
         except (OSError, TimeoutError) as error:
             self._house.counters.refused_sockets["handshake"] += 1

@@ -51,14 +51,18 @@ class Outstanding:
 
     def admit_all(self, entries: list[tuple[int, int]], size: int) -> bool:
         """Count many events as sent, ``size`` bytes together, if all fit."""
-        sent = self._sent
-        if len(self) + len(entries) > self.messages_most or self.bytes + size > self.bytes_most:
+        sent, bytes_then = self._sent, self.bytes + size
+        if bytes_then > self.bytes_most:
             return False
         if sent is None:
+            if len(entries) > self.messages_most:
+                return False
             self._sent = deque(entries)
+        elif len(sent) + len(entries) > self.messages_most:
+            return False
         else:
             sent.extend(entries)
-        self.bytes += size
+        self.bytes = bytes_then
         return True
 
     def acknowledge(self, seq: int) -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from gateway.batch import Batch
 from gateway.frames import JSON, MSGPACK
 from gateway.phase import Phase
+from gateway.websocket_frame import websocket_messages
 from tests.examples import examples
 from tests.gateway.driven_session import DrivenSession, event
 
@@ -61,8 +62,12 @@ def test_together_is_as_one_by_one(
             single.recent.append(stored)
         for driven in (together, single):
             driven.session.set_blocked(is_blocked=blocked)
-        was_taken = together.session.offer_all(Batch(events))
+        batch = Batch(events)
+        written = together.session.admit(batch, together.unix_s)
+        was_taken = written is not None or together.session.offer_all(batch)
         assert was_taken is (sum(single.session.offer(stored) for stored in events) > 0)
+        if written is not None:  # written at once, in the place of an outbox that is empty
+            assert written == websocket_messages(single.session.take(single.unix_s), encoding)
         assert state(together) == state(single)
         if acks:
             for driven in (together, single):
@@ -73,3 +78,15 @@ def test_together_is_as_one_by_one(
 @pytest.mark.parametrize(("told", "failed_at"), [(0, 5), (5, 7), (7, 9), (9, 9)])
 def test_the_event_at_which_a_session_failed_is_the_first_it_was_not_told_of(told: int, failed_at: int) -> None:
     assert Batch([event(5), event(7), event(9)]).failed_at(told) == failed_at
+
+
+def test_what_waits_in_the_outbox_goes_first_and_nothing_goes_after_the_end() -> None:
+    driven = live_session(JSON, 10, 10_000)
+    stored = event(1)
+    driven.recent.append(stored)
+    assert driven.session.admit(Batch([stored]), driven.session.expires_at) is None
+    driven.session.outbox.append(b"{}")
+    assert driven.session.admit(Batch([stored]), driven.unix_s) is None
+    driven.session.outbox.clear()
+    assert driven.session.admit(Batch([stored]), driven.unix_s) is not None
+    assert driven.session.outstanding[0] == 1

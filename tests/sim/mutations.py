@@ -76,7 +76,12 @@ MUTATIONS = (
     Mutation(
         SESSION, "if self.position == recent.head:", "if self.position >= recent.head - 1:", "live one event early"
     ),
-    Mutation(SESSION, "return [Save(), *self.pump()]", "return [Save()]", "an ack does not wake a waiting replay"),
+    Mutation(
+        SESSION,
+        "return [_SAVE, *self.pump()] if self.phase is not _LIVE else [_SAVE]",
+        "return [_SAVE]",
+        "an ack does not wake a waiting replay",
+    ),
     Mutation(
         SESSION,
         "        self.events_sent += 1\n",
@@ -242,7 +247,7 @@ MUTATIONS = (
     ),
     Mutation(
         "gateway/outstanding.py",
-        "len(self) + len(entries) > self.messages_most",
+        "len(sent) + len(entries) > self.messages_most",
         "len(entries) > self.messages_most",
         "events that come together may exceed the window",
     ),

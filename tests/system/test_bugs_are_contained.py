@@ -29,8 +29,10 @@ async def test_a_bug_in_one_session_ends_that_connection_alone(
             await other.until("live")
             connection = next(c for c in gateway.house.exchange.by_key.values() if c.owner.session == f"bug-{step}")
             setattr(connection.session, step, broken)
-            if step == "offer":
-                connection.session.offer_all = broken  # type: ignore[method-assign,assignment]  # they may come together
+            if step == "offer":  # the events may come together, and to nobody else
+                connection.session.offer_all = connection.session.admit = broken  # type: ignore[method-assign,assignment]
+            if step == "take":
+                connection.session.admit = lambda *_: None  # type: ignore[method-assign]  # they go through the outbox
             if step == "tick":
                 connection.session.due_s = 0.0
                 gateway.house.exchange.timers.watch(connection)

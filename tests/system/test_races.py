@@ -74,13 +74,13 @@ class HeldClaims:
 async def test_the_event_that_a_bug_kept_from_a_session_is_replayed_to_it(
     nats_server: EmbeddedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_: object) -> bool:
+    def broken(*_: object) -> bool:
         raise ValueError("a bug")
 
     async with running_gateway(nats_server, tmp_path) as gateway:
         async with gateway.client(USER, [MINE], session="r-offer") as client:
             await client.until("live")
-            for step in ("offer", "offer_all"):  # the two events may come together
+            for step in ("offer", "offer_all", "admit"):  # the two events may come together
                 monkeypatch.setattr(connection_of(gateway, "r-offer").session, step, broken)
             seqs = await publish(nats_server, "orders.rc1.o1", 2)
             assert await client.closed() == 1011
