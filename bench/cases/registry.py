@@ -35,8 +35,8 @@ CASES: dict[str, Case] = {
     "sleep": sleep,
 }
 """By name; a name is what ``--only`` takes."""
-FIRST_RUN_CASES = ("replay", "sleep")
-"""Those that take long and are held against no floor: one run is enough."""
+FIRST_RUN_CASES = ("private", "idle", "replay", "storm", "absence", "week", "workers", "sleep")
+"""Those of thousands of sessions: they take minutes, and one run of each fits a coffee."""
 QUICK_CASES = ("broadcast", "private", "replay")
 """Those whose ratios are stable on any machine: ``make bench-quick``."""
 QUICK_WAYS = ("floor", "tidewire", "per-session")

@@ -13,8 +13,7 @@ BANNED_NAMES = words("""
     resync recovery kick encrypt whitelist manager helper helpers util utils common base misc
 """)
 ALLOWED_NAMES: dict[tuple[str, str], str] = {
-    ("gateway/tls_transport.py", "buffer"),  # asyncio.Transport's own
-   
+    ("gateway/tls_transport.py", "buffer"): "asyncio.Transport's own words",
     ("security/sealing.py", "encrypt"): "the one place where sealing meets the JOSE library",
     ("mesh/topology.py", "history"): "NATS's name for how many values of a key a bucket keeps",
 }
