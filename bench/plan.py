@@ -19,7 +19,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Which of the runs it is: what takes long and changes little is measured in the first alone."""
     sessions: int = 1_000
     """Connected sessions, unless a case has its own number."""
-    broadcast_events: int = 60
+    broadcast_events: int = 160
     """Events to everyone, one at a time."""
     saturation_events: int = 400
     """Events to everyone, as fast as they are taken."""
