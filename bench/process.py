@@ -45,6 +45,20 @@ def rss_kb(pid: int) -> int:
     return resident_kb(Path(f"/proc/{pid}/status").read_text(encoding="utf-8"))
 
 
+async def end(process: asyncio.subprocess.Process | None, within_s: float) -> None:
+    """End a process that was started with SIGTERM, and with SIGKILL when it takes longer; safe to repeat."""
+    if process is None or process.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        async with asyncio.timeout(within_s):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
 class Child:
     """A Python child process that answers a JSON line for each JSON line."""
 
@@ -115,14 +129,4 @@ class Child:
 
     async def stop(self) -> None:
         """End it with SIGTERM; safe to repeat."""
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            async with asyncio.timeout(STOP_S):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        await end(self._process, STOP_S)

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.process import Failed
+from bench.process import Failed, end
 
 STOP_S = 15.0
 """Seconds that it has to end after SIGTERM."""
@@ -64,17 +64,7 @@ class Program:
 
     async def stop(self) -> None:
         """End it with SIGTERM, then SIGKILL; safe to repeat."""
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            async with asyncio.timeout(STOP_S):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        await end(self._process, STOP_S)
 
     def _prepare(self) -> None:
         """In the child, before it is another program: its cores, and an end with ours, however we end (Linux)."""
