@@ -1,10 +1,9 @@
 """Shell: one supervised NATS connection, rebuilt for ever until it is closed.
 
-nats-py is used for its wire protocol alone. Every subscription here is a *tap*: a plain function that the read loop
-calls with the raw bytes of a message, in the order in which they came, before anything is decoded. That is what keeps
-a subject, status line or header block that is not UTF-8 from ending nats-py's read loop, what makes a feed one
-ordered path, and what it costs least. ``_process_msg`` is the one private method that is overridden;
-``tests/mesh/test_link.py`` pins it with the poisons.
+nats-py makes the connection, and no more. Every subscription here is a *tap*: a plain function that is called with the
+raw bytes of a message as the socket brings them (`mesh/nats_client.py`), in the order in which they came, before
+anything is decoded. That is what keeps a subject, status line or header block that is not UTF-8 from ending the
+reading, what makes a feed one ordered path, and what it costs least.
 
 nats-py's own reconnecting is switched off: whatever ends a connection (end of file, refused or expired credentials, a
 dead read loop, a half-open socket) leads to the one path that builds a new one and taps again. A PING that gets no
@@ -18,7 +17,7 @@ import logging
 import math
 import secrets
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from types import TracebackType
@@ -28,8 +27,8 @@ import msgspec
 from nats.aio.client import Client
 from nats.errors import ConnectionClosedError, NoServersError
 from nats.errors import Error as NatsError
-from nats.protocol.parser import Parser
 
+from mesh.nats_client import TapCallback, TappedClient
 from security.errors import UpstreamUnavailable
 from security.secret import Secret
 
@@ -37,9 +36,6 @@ log = logging.getLogger(__name__)
 
 ENDED = (NatsError, OSError, RuntimeError)
 """What a connection that has ended raises; the last is uvloop's for a transport that is closed."""
-
-TapCallback = Callable[[bytes, bytes, bytes, bytes], None]
-"""What a tap calls: subject, reply, payload and header block (both may be empty), as they came."""
 
 
 class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,43 +72,6 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
     headers: bytes
 
 
-class _Parser(Parser):
-    """nats-py's parser, which also says when it has read what came together."""
-
-    async def parse(self, data: bytes = b"") -> None:
-        try:
-            await super().parse(data)
-        finally:
-            self.nc.has_read()
-
-
-class _Client(Client):
-    """nats-py's client, whose messages go to taps and nowhere else."""
-
-    def __init__(self, taps: Mapping[str, TapCallback], after_read: list[Callable[[], None]]) -> None:
-        super().__init__()
-        self._taps = taps
-        self._after_read = after_read
-        self._ps = _Parser(self)
-
-    def has_read(self) -> None:
-        """What came together from the socket has been read."""
-        for callback in self._after_read:
-            callback()
-
-    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
-        sub = self._subs.get(sid)
-        if sub is None:
-            return
-        tap = self._taps.get(sub.subject)
-        if tap is None:
-            return
-        try:
-            tap(bytes(subject), bytes(reply), data, headers or b"")
-        except Exception:  # the read loop is the top of this task: a bug in one tap must not deafen the others
-            log.exception("tap failed", extra={"tap": sub.subject})
-
-
 class Tap:
     """A subscription that outlives connections. Close it when its messages are no longer wanted."""
 
@@ -145,7 +104,7 @@ class Link:
         """Kind of the newest failure, for logs and messages; never text from a peer that could hold a secret."""
         self._taps: dict[str, TapCallback] = {}
         self._subscriptions: dict[str, Any] = {}
-        self._client: _Client | None = None
+        self._client: TappedClient | None = None
         self._up = asyncio.Event()
         self._lost = asyncio.Event()
         self._pong: asyncio.Future[bool] | None = None
@@ -272,13 +231,13 @@ class Link:
         if answer is not None and not answer.done():
             answer.set_result(Reply(data, headers))
 
-    async def _subscribe(self, client: _Client, subject: str) -> None:
+    async def _subscribe(self, client: TappedClient, subject: str) -> None:
         try:
             self._subscriptions[subject] = await client.subscribe(subject)
         except ENDED as error:
             raise UpstreamUnavailable(f"subscribe: {type(error).__name__}") from error
 
-    async def _subscribe_missing(self, client: _Client) -> None:
+    async def _subscribe_missing(self, client: TappedClient) -> None:
         while missing := self._taps.keys() - self._subscriptions.keys():
             await self._subscribe(client, missing.pop())
 
@@ -306,7 +265,7 @@ class Link:
         if settings.password_file:
             password = (await asyncio.to_thread(Path(settings.password_file).read_text)).strip()
         self._lost.clear()
-        client = self._client = _Client(self._taps, self.after_read)
+        client = self._client = TappedClient(self._taps, self.after_read)
         async with asyncio.timeout(settings.connect_s):
             await client.connect(
                 server,
@@ -354,7 +313,7 @@ class Link:
                     self.last_error = type(error).__name__
                 return
 
-    async def _ping(self, client: _Client) -> None:
+    async def _ping(self, client: TappedClient) -> None:
         pong = self._pong = asyncio.get_running_loop().create_future()
         await client._send_ping(pong)
         await pong
@@ -405,7 +364,7 @@ class Link:
             self._pong.exception()  # a ping that could not be sent leaves nobody to read it
 
 
-def _let_go(client: _Client) -> None:
+def _let_go(client: TappedClient) -> None:
     """End what nats-py's close leaves when the peer takes no more bytes: the socket, and publishes that wait for it."""
     writer = getattr(client._transport, "_io_writer", None)
     if writer is not None:

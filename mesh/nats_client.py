@@ -1,0 +1,130 @@
+"""Shell: nats-py's client, which connects, authenticates and subscribes; its socket is read and written at once.
+
+nats-py reads through a stream, a future and a task, and writes through a queue and another task: each event would pay
+for all of them. Here the socket's own callback takes the messages out and gives them to taps; every other line goes on
+to nats-py's stream, as do the socket's end and its errors, so that its life cycle is nats-py's own. Commands are
+written to the transport as they are made: the event loop sends together what was written in one of its rounds. Two
+private methods of nats-py are overridden, ``_process_connect_init`` and ``_send_command``;
+``tests/mesh/test_link.py`` pins both.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nats.aio.client import Client
+
+from mesh.protocol_reader import Malformed, ProtocolReader
+
+log = logging.getLogger(__name__)
+
+READ_BYTES = 64 * 1024
+"""Most bytes read at a time; after as many, what else waits in the event loop has its turn."""
+WRITE_MOST_BYTES = 1024 * 1024
+"""Bytes that wait for the socket from which on whoever sends waits, too."""
+
+TapCallback = Callable[[bytes, bytes, bytes, bytes], None]
+"""What a tap calls: subject, reply, payload and header block (both may be empty), as they came."""
+
+
+class TappedClient(Client):
+    """nats-py's client, whose messages go to taps and nowhere else, as soon as they are there.
+
+    ``after_read`` are called when what came together has gone to the taps.
+    """
+
+    def __init__(self, taps: Mapping[str, TapCallback], after_read: list[Callable[[], None]]) -> None:
+        super().__init__()
+        self._taps = taps
+        self._after_read = after_read
+        self._writer: asyncio.StreamWriter
+        self._reading: _Reading | None = None
+
+    async def _process_connect_init(self) -> None:
+        await super()._process_connect_init()
+        transport: Any = self._transport
+        writer: asyncio.StreamWriter = transport._io_writer
+        socket: Any = writer.transport
+        socket.set_write_buffer_limits(high=WRITE_MOST_BYTES)
+        socket.pause_reading()  # else uvloop goes on reading for the protocol before
+        self._reading = _Reading(self, socket)
+        socket.set_protocol(self._reading)
+        socket.resume_reading()
+        self._writer = writer
+
+    async def _send_command(self, cmd: bytes, priority: bool = False) -> None:  # noqa: FBT001, FBT002  # theirs
+        del priority  # nothing waits here that it could come before
+        assert self._reading is not None, "nothing is sent before it is connected"
+        self._writer.write(cmd)
+        if self._reading.is_full:
+            await self._writer.drain()
+
+    def heard(self, sid: bytes, subject: bytes, reply: bytes, payload: bytes, headers: bytes) -> None:
+        """A message came for a subscription."""
+        sub = self._subs.get(int(sid))
+        if sub is None:
+            return
+        tap = self._taps.get(sub.subject)
+        if tap is None:
+            return
+        try:
+            tap(subject, reply, payload, headers)
+        except Exception:  # the socket calls this: a bug in one tap must not deafen the others
+            log.exception("tap failed", extra={"tap": sub.subject})
+
+    def has_read(self) -> None:
+        """What came together from the socket has been read."""
+        for callback in self._after_read:
+            callback()
+
+
+class _Reading(asyncio.BufferedProtocol):
+    """Between the socket and nats-py's stream: takes the messages out."""
+
+    def __init__(self, client: TappedClient, socket: asyncio.Transport) -> None:
+        self._client = client
+        self._socket = socket
+        self._stream: Any = socket.get_protocol()
+        self._reader = ProtocolReader(client.heard)
+        self._buffer = memoryview(bytearray(READ_BYTES))
+        self._loop = asyncio.get_running_loop()
+        self.is_full = False
+        """Whether more bytes wait for the socket than may."""
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        del sizehint
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        try:
+            others = self._reader.feed(bytes(self._buffer[:nbytes]))
+        except Malformed as error:
+            log.error("NATS sent what cannot be read", extra={"error": str(error)})  # noqa: TRY400  # where says it all
+            self._socket.abort()
+            return
+        if others:
+            self._stream.data_received(others)
+        self._client.has_read()
+        if nbytes == READ_BYTES:
+            self._socket.pause_reading()
+            self._loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        if not self._socket.is_closing():
+            self._socket.resume_reading()
+
+    def eof_received(self) -> bool | None:
+        ended: bool | None = self._stream.eof_received()
+        return ended
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stream.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self.is_full = True
+        self._stream.pause_writing()
+
+    def resume_writing(self) -> None:
+        self.is_full = False
+        self._stream.resume_writing()
