@@ -129,11 +129,11 @@ class Sweeps(msgspec.Struct, frozen=True, kw_only=True):
     At either limit the oldest events leave it.
     """
 
-    bytes: Annotated[int, Meta(ge=64 * KIB, le=64 * 1_024 * MIB)] = 32 * MIB
-    """Bytes of payload and bookkeeping a process may hold of it, 64 KiB to 64 GiB; who reads too slowly to keep up
-    reads its durable.
+    bytes: Annotated[int, Meta(ge=64 * KIB, le=64 * 1_024 * MIB)] = 192 * MIB
+    """Bytes of payload and bookkeeping a process may hold of it, 64 KiB to 64 GiB, and only while one goes on; who
+    reads too slowly to keep up reads its durable.
     """
-    events: Annotated[int, Meta(ge=0, le=100_000_000)] = 100_000
+    events: Annotated[int, Meta(ge=0, le=100_000_000)] = 200_000
     """Events a process may hold of it, 0 to 100,000,000; 0 shares nothing: each session reads its durable."""
 
 

@@ -1,10 +1,10 @@
 """Shell: what sessions ask for that the recent window holds no more: from a sweep that many share, or their durables.
 
 An ask waits here, and nothing else is queued for a session. The first one after a pause goes to its durable; those
-that follow within ``GATHER_S`` are looked at together: where a sweep saves (``replay.sharing``) one begins, and whoever
-asks for what it holds or comes to is answered from memory; the others read their durables, as many at once as
-admission grants. A sweep reads on only while somebody waits at its head. When it fails, who waits for it goes on to
-the durables.
+that follow are gathered while more come, for ``HOLD_S`` at most: where a sweep saves (``replay.sharing``) one begins,
+and whoever asks for what it holds or comes to is answered from memory, at best with all that it missed at once; the
+others read their durables, as many at once as admission grants. A sweep reads on only while somebody waits at its
+head. When it fails, who waits for it goes on to the durables.
 """
 
 import asyncio
@@ -35,7 +35,9 @@ from security.errors import LimitReached, UpstreamUnavailable
 log = logging.getLogger(__name__)
 
 GATHER_S = 0.1
-"""Seconds for which asks that follow each other are gathered, to see whether a sweep saves."""
+"""Seconds after an ask within which another one counts as following it."""
+HOLD_S = 0.5
+"""Longest time in seconds for which asks that follow each other are gathered, to see whether a sweep saves."""
 PLACED_S = 5.0
 """Seconds for which a durable that was placed counts as a sign of more to come."""
 PLACED_MOST = 1_000
@@ -94,6 +96,8 @@ class _Shared:
         self.stretch = stretch
         self.sweep = sweep
         self.wake = asyncio.Event()
+        self.asked: dict[Reader, None] = {}
+        """Who asked since those who can be answered were last looked for, while it reads on."""
         self.is_over = False
 
     @property
@@ -125,8 +129,8 @@ class Replays:
         """Of durables that had to be placed: when, and behind which position."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
-        self._planned_s: float | None = None
-        """Since when a sweep would save something."""
+        self._held_s: float | None = None
+        """Since when asks are gathered."""
         self._tick: asyncio.TimerHandle | None = None
         self._asked_s = self._not_before_s = -1_000.0
 
@@ -145,15 +149,17 @@ class Replays:
         assert effect.after < reader.exchange.recent.floor, "what the recent window holds is read from there"
         now_s, ask = self._loop.time(), _Ask(effect, is_cheap=reader.durable.stands_at(effect.after))
         is_alone = not self._asks and now_s >= self._asked_s + GATHER_S
-        self._asked_s = now_s
         self._asks[reader] = ask
         if self._shared is not None and self._shared.serves(reader, ask.after):
             ask.is_promised = True
+            self._shared.asked[reader] = None
             self._shared.wake.set()
-        elif ask.is_cheap:
+            return
+        self._asked_s = now_s
+        if ask.is_cheap:
             self._queue(reader, ask)
         elif is_alone:
-            self._consider()
+            self._consider(is_alone=True)
         else:
             self._consider_soon()
 
@@ -181,7 +187,7 @@ class Replays:
         if self._tick is None:
             self._tick = self._loop.call_later(GATHER_S, self._consider)
 
-    def _consider(self) -> None:
+    def _consider(self, *, is_alone: bool = False) -> None:
         """Begin a sweep for those whom none serves, or let them read their durables."""
         if self._tick is not None:
             self._tick.cancel()
@@ -189,35 +195,49 @@ class Replays:
         shared = self._shared
         strays = {r: ask for r, ask in self._asks.items() if shared is None or not shared.serves(r, ask.after)}
         if not strays:
+            self._held_s = None
             return
         exchange = next(reversed(strays)).exchange
         is_needed = len(strays) < len(self._asks)
         is_long = shared is not None and is_needed and shared.is_far_from_its_end
         start = None if is_long else self._start_for(strays, exchange)
+        waits = not (is_alone or is_long) and self._waits_for_more(start, exchange)
         for reader, ask in strays.items():
-            if start is None or ask.after < start or reader.exchange is not exchange or ask.is_promised:
-                self._queue(reader, ask)
-            elif ask.is_queued and not ask.is_cheap:
-                ask.is_queued = False
-                self._admission.leave(reader)
-        if start is None:
-            self._planned_s = None
+            is_served = start is not None and ask.after >= start and reader.exchange is exchange
+            if ask.is_promised or not waits:
+                self._place(reader, ask, is_served=is_served and not ask.is_promised)
+        if waits or start is not None:
+            self._consider_soon()
+        if waits:
             return
-        self._consider_soon()
-        if shared is None:
-            if not self._waits_for_more(start, exchange):
-                self._begin(exchange, start)
-        elif not is_needed:
+        self._held_s = None
+        if start is not None and shared is None:
+            self._begin(exchange, start)
+        elif start is not None and shared is not None and not is_needed:
             shared.is_over = True
             shared.wake.set()
 
-    def _waits_for_more(self, start: int, exchange: Exchange) -> bool:
-        """Whether a sweep is put off: more may come while others do, for no longer than it would take."""
-        now_s = self._loop.time()
-        if self._planned_s is None:
-            self._planned_s = now_s
-        longest_s = sharing.sweep_cost_s(start, exchange.recent.floor)
-        return now_s < min(self._planned_s + longest_s, self._asked_s + GATHER_S)
+    def _place(self, reader: Reader, ask: _Ask, *, is_served: bool) -> None:
+        """Let a session wait for its durable's turn, or no longer where a sweep is to serve it."""
+        if not is_served:
+            self._queue(reader, ask)
+        elif ask.is_queued and not ask.is_cheap:
+            ask.is_queued = False
+            self._admission.leave(reader)
+
+    def _waits_for_more(self, start: int | None, exchange: Exchange) -> bool:
+        """Whether it is too early to decide: more may come while others do.
+
+        What does not fit into memory at once is worth waiting for longer, as long as it takes to read: who comes late
+        needs another sweep.
+        """
+        now_s, recent, sweeps = self._loop.time(), exchange.recent, self._config.sweeps
+        if self._held_s is None:
+            self._held_s = now_s
+        longest_s, floor = HOLD_S, recent.floor
+        if start is not None and not sharing.fits(start, floor, len(recent), recent.bytes, sweeps.events, sweeps.bytes):
+            longest_s = max(longest_s, sharing.sweep_cost_s(start, floor))
+        return now_s < min(self._held_s + longest_s, self._asked_s + GATHER_S)
 
     def _start_for(self, strays: Mapping[Reader, _Ask], exchange: Exchange) -> int | None:
         if not self._config.sweeps.events or self._loop.time() < self._not_before_s:
@@ -273,7 +293,6 @@ class Replays:
         sweep = Sweep(self._api, self._puller, stream.name, exchange.identity, start, self._counters.sweeps)
         self._shared = _Shared(exchange, stretch, sweep)
         self._placed.clear()
-        self._planned_s = None
         for ask in self._of(self._shared).values():
             ask.is_promised = True
         self._spawn(asyncio.create_task(self._share(self._shared), name="sweep"))
@@ -310,25 +329,34 @@ class Replays:
     def _of(self, shared: _Shared) -> dict[Reader, _Ask]:
         return {reader: ask for reader, ask in self._asks.items() if shared.serves(reader, ask.after)}
 
-    async def _serve(self, shared: _Shared) -> None:
+    async def _serve(self, shared: _Shared, *, is_filling: bool = False) -> None:
+        """Answer all who wait for what is here. While more is read: who has asked since and gets a turn full of it."""
         for _ in range(ROUNDS_MOST):
             shared.stretch.expire(time.time())
-            held = [reader for reader, ask in self._of(shared).items() if shared.stretch.holds(ask.after)]
+            who, shared.asked = list(shared.asked) if is_filling else list(self._asks), {}
+            held = [reader for reader in who if self._is_held(shared, reader)]
             if not held:
                 return
             events = 0
             for number, reader in enumerate(held, 1):
-                events += self._answer(shared, reader)
+                events += self._answer(shared, reader, is_filling=is_filling)
                 if events >= TURN_EVENTS or number % TURN_READERS == 0 or number == len(held):
                     events = 0
                     await asyncio.sleep(0)
 
-    def _answer(self, shared: _Shared, reader: Reader) -> int:
-        """Hand a session what is here of what it waits for, where that is anything; returns the number of events."""
+    def _is_held(self, shared: _Shared, reader: Reader) -> bool:
         ask = self._asks.get(reader)
-        if ask is None or not shared.stretch.holds(ask.after):
+        return ask is not None and shared.serves(reader, ask.after) and shared.stretch.holds(ask.after)
+
+    def _answer(self, shared: _Shared, reader: Reader, *, is_filling: bool) -> int:
+        """Hand a session what is here of what it waits for, where that is anything; returns the number of events."""
+        if not self._is_held(shared, reader):
             return 0
-        found = shared.stretch.read(ask.after, reader.session.interest, min(ask.batch, CHUNK))
+        ask = self._asks[reader]
+        most = min(ask.batch, CHUNK)
+        found = shared.stretch.read(ask.after, reader.session.interest, most)
+        if is_filling and len(found.events) < most:
+            return 0  # it gets more at once later
         if not found.events and not found.holes and found.reached < shared.exchange.recent.floor:
             ask.after = found.reached
             return 0
@@ -338,9 +366,10 @@ class Replays:
         return len(found.events)
 
     async def _fill(self, shared: _Shared) -> None:
-        """Read on: half of what the stretch holds, or as far as the recent window."""
+        """Read on: as much as there is room for, or as far as the recent window."""
         stretch, recent = shared.stretch, shared.exchange.recent
         stretch.begin_fill()
+        shared.asked = dict.fromkeys(self._asks)  # by what the first pull brings each is looked at once
         stretch.take((), recent.head)
         await asyncio.sleep(0)
         while stretch.head < recent.floor and not shared.is_over:
@@ -353,6 +382,7 @@ class Replays:
                 self._look(shared, turn)
                 stretch.take(turn, recent.head)
                 await asyncio.sleep(0)
+            await self._serve(shared, is_filling=True)
 
     def _look(self, shared: _Shared, found: Iterable[object]) -> None:
         for event in found:

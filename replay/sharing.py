@@ -22,6 +22,12 @@ def sweep_cost_s(start: int, floor: int) -> float:
     return (floor - start) * EVENT_COST_S
 
 
+def fits(start: int, floor: int, recent_events: int, recent_bytes: int, events_most: int, bytes_most: int) -> bool:
+    """Whether all from ``start`` to ``floor`` can be held at once, where its events are as the recent window's."""
+    events = floor - start
+    return events <= events_most and events * recent_bytes <= bytes_most * max(1, recent_events)
+
+
 def best_start(waiting: Collection[int], placed: Iterable[int], floor: int) -> int | None:
     """The position from which a sweep up to ``floor`` saves most, of those of the sessions that wait; None: nowhere.
 

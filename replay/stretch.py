@@ -19,6 +19,8 @@ PULL_EVENTS = 4_000
 """Most events pulled at once: on a busy machine a round trip takes long."""
 PULL_BYTES = 4_194_304
 """Most bytes pulled at once, about."""
+FULL_SHARE = 16
+"""A fill is done when less than this part of all bytes is left for it: what is smaller is not worth a round trip."""
 
 
 class Stretch:
@@ -26,8 +28,8 @@ class Stretch:
 
     def __init__(self, after: int, *, bytes_most: int, events_most: int, max_age_s: float = inf) -> None:
         self._window = RecentWindow(after, bytes_most=bytes_most, events_most=events_most, max_age_s=max_age_s)
-        self._half_events = self._left_events = max(1, events_most // 2)
-        self._half_bytes = self._left_bytes = bytes_most // 2
+        self._events_most, self._left_events = events_most, events_most
+        self._bytes_most, self._left_bytes = bytes_most, bytes_most
         self._ahead: deque[StoredEvent | Hole] = deque()
         """Read by the sweep before the feed had read as far."""
 
@@ -45,14 +47,21 @@ class Stretch:
         return self.head <= after <= self.head + sharing.AHEAD_MOST
 
     def begin_fill(self) -> None:
-        """What is taken from here on counts as one fill: half of what fits. The other half is for slower sessions."""
-        self._left_events, self._left_bytes = self._half_events, self._half_bytes
+        """What is taken from here on counts as one fill: all there is room for, and at least half of what fits.
+
+        While there is room nothing is let go of; then half stays, for slower sessions.
+        """
+        self._left_events = max(1, self._events_most // 2, self._events_most - len(self._window))
+        self._left_bytes = max(self._bytes_most // 2, self._bytes_most - self._window.bytes)
 
     @property
     def wanted(self) -> tuple[int, int]:
         """Events and bytes of the next pull of this fill; no events: it is done."""
-        events = min(PULL_EVENTS, self._left_events, self._left_bytes // EVENT_OVERHEAD_BYTES)
-        return max(0, events), max(1, min(PULL_BYTES, self._left_bytes // BYTES_FACTOR))
+        if self._left_bytes < self._bytes_most // FULL_SHARE:
+            return 0, 1
+        half = self._left_bytes // 2  # for what comes with each event, and half for its bytes: it never is too much
+        events = min(PULL_EVENTS, self._left_events, max(1, half // EVENT_OVERHEAD_BYTES))
+        return max(0, events), max(1, min(PULL_BYTES, half // BYTES_FACTOR))
 
     def take(self, found: Iterable[StoredEvent | Hole], read_through: int) -> None:
         """Take what the sweep has brought, in order, up to what the feed has read; the rest waits here."""

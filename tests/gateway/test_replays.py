@@ -16,7 +16,7 @@ from gateway.effects import ReadDurable
 from gateway.replays import TURN_READERS, Reader, Replays
 from mesh.contiguity import Hole
 from mesh.event import StoredEvent
-from replay import sharing
+from replay import sharing, stretch
 from replay.catchup import Failed, Read
 from replay.interest import Interest
 from replay.recent import RecentWindow
@@ -171,7 +171,7 @@ async def test_a_sweep_does_not_run_ahead_of_those_whom_it_serves(monkeypatch: p
             reader.reads_on = False
             reader.ask(batch=30)
         await until(lambda: all(reader.results for reader in readers))
-        assert [sweep.head for sweep in at.stream.sweeps] == [50]
+        assert [sweep.head for sweep in at.stream.sweeps] == [100]
         assert at.replays.waiting == 0
         for reader in readers[1:]:  # the first one's durable has brought all
             reader.reads_on = True
@@ -210,10 +210,14 @@ async def test_a_bug_in_a_sweep_costs_nobody_anything(
         assert "a sweep failed" in caplog.text
 
 
-async def test_a_sweep_waits_while_more_come_but_no_longer_than_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with desk(monkeypatch) as at:
-        monkeypatch.setattr(replays, "GATHER_S", 0.5)
-        monkeypatch.setattr(sharing, "EVENT_COST_S", 1.0 / FLOOR)
+@pytest.mark.parametrize(("fits", "held_s"), [(True, 0.3), (False, 0.6)])
+async def test_a_sweep_waits_while_more_come_for_as_long_as_it_takes_where_it_does_not_fit(
+    monkeypatch: pytest.MonkeyPatch, *, fits: bool, held_s: float
+) -> None:
+    async with desk(monkeypatch, events=FLOOR if fits else FLOOR - 1) as at:
+        monkeypatch.setattr(replays, "GATHER_S", 0.1)
+        monkeypatch.setattr(replays, "HOLD_S", 0.3)
+        monkeypatch.setattr(sharing, "EVENT_COST_S", 0.6 / FLOOR)
         monkeypatch.setattr(sharing, "REPLAY_COST_S", 10.0)
         began_s, readers = asyncio.get_running_loop().time(), at.crowd(3)
 
@@ -222,9 +226,55 @@ async def test_a_sweep_waits_while_more_come_but_no_longer_than_it_takes(monkeyp
             return bool(at.stream.sweeps)
 
         await until(more_come)
-        assert asyncio.get_running_loop().time() - began_s >= 1.5
+        assert held_s <= asyncio.get_running_loop().time() - began_s
         await until(lambda: all(reader.position >= FLOOR for reader in readers))
         assert (len(at.stream.durables_read), len(at.stream.sweeps)) == (1, 1)
+
+
+async def test_while_more_come_nobody_reads_a_durable_before_it_is_known_whether_a_sweep_saves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with desk(monkeypatch) as at:
+        monkeypatch.setattr(replays, "GATHER_S", 0.1)
+        monkeypatch.setattr(sharing, "EVENT_COST_S", 5.5 / FLOOR)
+        monkeypatch.setattr(sharing, "REPLAY_COST_S", 1.0)
+        readers = at.crowd(2)
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_later(0.05, lambda: readers.extend(at.crowd(5)))
+        await until(lambda: all(reader.position >= FLOOR for reader in readers) and len(readers) == 7)
+        assert (at.stream.durables_read, len(at.stream.sweeps)) == (["r0"], 1)
+
+
+async def test_who_comes_while_all_that_fits_is_read_has_it_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with desk(monkeypatch) as at:
+        monkeypatch.setattr(stretch, "PULL_EVENTS", 50)
+        readers = at.crowd(5, "s1")
+        await until(lambda: bool(at.stream.sweeps) and at.stream.sweeps[0].head >= 100)
+        readers += at.crowd(5, "s1")
+        await until(lambda: all(reader.position >= FLOOR for reader in readers))
+        assert all(reader.got == [1, 101, 201, 301, 401][: len(reader.got)] for reader in readers)
+        assert [len(reader.results) for reader in readers[1:]] == [1] * 9
+        assert (at.stream.durables_read, len(at.stream.sweeps)) == (["r0"], 1)
+
+
+async def test_who_gets_a_turn_full_of_events_does_not_wait_for_the_end_of_a_fill(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heads: dict[str, int] = {}
+
+    class Watched(FakeReader):
+        def replayed(self, result: Read | Failed) -> None:
+            heads.setdefault(self.name, self._stream.sweeps[0].head if self._stream.sweeps else 0)
+            super().replayed(result)
+
+    async with desk(monkeypatch) as at:
+        monkeypatch.setattr(stretch, "PULL_EVENTS", 50)
+        patterns = {"first": ">", "all": ">", "few": "s1"}
+        readers = [Watched(at.stream, at.replays, name, pattern) for name, pattern in patterns.items()]
+        for reader in readers:
+            reader.ask(batch=50)
+        await until(lambda: all(reader.position >= FLOOR for reader in readers))
+        assert heads == {"first": 0, "all": 50, "few": FLOOR}
 
 
 async def test_who_leaves_while_waiting_is_not_answered(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replay.sharing import EVENT_COST_S, REPLAY_COST_S, SKIP_COST_S, best_start
+from replay.sharing import EVENT_COST_S, REPLAY_COST_S, SKIP_COST_S, best_start, fits
 from tests.examples import examples
 
 FLOOR = 10_000_000
@@ -50,6 +50,14 @@ def test_a_sweep_begins_where_somebody_waits_and_not_for_one_alone() -> None:
     assert best_start([FLOOR - 900, FLOOR - 800], placed, FLOOR) == FLOOR - 900
     assert best_start([FLOOR - 900], placed, FLOOR) is None
     assert best_start([], placed, FLOOR) is None
+
+
+def test_what_fits_is_judged_by_the_events_of_the_recent_window() -> None:
+    a_window = {"recent_events": 10, "recent_bytes": 15_000}
+    assert fits(FLOOR - 100, FLOOR, events_most=100, bytes_most=150_000, **a_window)
+    assert not fits(FLOOR - 101, FLOOR, events_most=100, bytes_most=1_000_000, **a_window)
+    assert not fits(FLOOR - 101, FLOOR, events_most=1_000, bytes_most=151_499, **a_window)
+    assert fits(FLOOR - 100, FLOOR, 0, 0, events_most=100, bytes_most=1)
 
 
 @given(st.lists(st.integers(0, 5_000), min_size=2, max_size=30))

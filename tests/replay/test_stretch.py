@@ -3,6 +3,7 @@
 from math import inf
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +12,7 @@ from mesh.event import StoredEvent
 from replay import sharing
 from replay.interest import Interest
 from replay.recent import BYTES_FACTOR, EVENT_OVERHEAD_BYTES
-from replay.stretch import PULL_BYTES, PULL_EVENTS, Stretch
+from replay.stretch import FULL_SHARE, PULL_BYTES, PULL_EVENTS, Stretch
 from tests.examples import examples
 
 ROOMY = 100_000_000
@@ -77,26 +78,62 @@ def test_a_hole_is_told_from_where_the_session_stands() -> None:
     assert stretch.read(19, Interest({">": 0}), 9).holes == []
 
 
-def test_a_fill_is_half_of_what_fits_in_events() -> None:
+def filled(stretch: Stretch, first: int, size: int = 0) -> int:
+    """Fill it with events from ``first`` on, as many as it wants; returns the newest."""
+    stretch.begin_fill()
+    seq = first - 1
+    while events := stretch.wanted[0]:
+        stretch.take([event(seq + n, size=size) for n in range(1, events + 1)], EVERYTHING)
+        seq += events
+    return seq
+
+
+def test_the_first_fill_is_all_that_fits_in_events_and_the_next_is_half() -> None:
     stretch = stretch_after(0, events=2 * PULL_EVENTS + 200)
-    stretch.begin_fill()
-    assert stretch.wanted[0] == PULL_EVENTS
-    stretch.take([event(seq) for seq in range(1, PULL_EVENTS + 1)], EVERYTHING)
-    assert stretch.wanted[0] == 100
-    stretch.take([event(seq) for seq in range(PULL_EVENTS + 1, PULL_EVENTS + 101)], EVERYTHING)
-    assert stretch.wanted[0] == 0
-    stretch.begin_fill()
-    assert stretch.wanted[0] == PULL_EVENTS
+    assert filled(stretch, 1) == 2 * PULL_EVENTS + 200
+    assert stretch.holds(0)
+    assert filled(stretch, stretch.head + 1) == 3 * (PULL_EVENTS + 100)
+    assert [stretch.holds(after) for after in (PULL_EVENTS + 99, PULL_EVENTS + 100)] == [False, True]
 
 
-def test_a_fill_is_half_of_what_fits_in_bytes() -> None:
+def test_one_event_beyond_what_fits_lets_go_of_the_lowest() -> None:
+    stretch = stretch_after(0, events=50)
+    assert filled(stretch, 1) == 50
+    assert stretch.holds(0)
+    stretch.take([event(51)], EVERYTHING)
+    assert [stretch.holds(after) for after in (0, 1)] == [False, True]
+
+
+@pytest.mark.parametrize("size", [0, 1, 300, 5_000])
+def test_the_first_fill_is_nearly_all_that_fits_in_bytes_and_lets_go_of_nothing(size: int) -> None:
+    stretch = stretch_after(0, bytes_most=1_000_000, events=100_000)
+    each = (size + len("a.b")) * BYTES_FACTOR + EVENT_OVERHEAD_BYTES
+    events, left = 0, 1_000_000
+    stretch.begin_fill()
+    while most := stretch.wanted[0]:
+        fit = max(1, min(most, stretch.wanted[1] // (size + len("a.b"))))  # as nats-server counts bytes
+        stretch.take([event(events + n, size=size) for n in range(1, fit + 1)], EVERYTHING)
+        events, left = events + fit, left - fit * each
+    assert 0 <= left < 1_000_000 // FULL_SHARE
+    assert stretch.holds(0)
+
+
+def test_a_fill_in_bytes_is_half_where_there_is_no_room_left() -> None:
     stretch = stretch_after(0, bytes_most=20 * EVENT_OVERHEAD_BYTES)
-    stretch.begin_fill()
     assert stretch.wanted == (10, 10 * EVENT_OVERHEAD_BYTES // BYTES_FACTOR)
-    stretch.take([event(1, "a", size=2 * EVENT_OVERHEAD_BYTES - 1)], EVERYTHING)
-    assert stretch.wanted == (5, 5 * EVENT_OVERHEAD_BYTES // BYTES_FACTOR)
-    stretch.take([event(2, size=10 * EVENT_OVERHEAD_BYTES)], EVERYTHING)
+    stretch.take([event(1, "a", size=10 * EVENT_OVERHEAD_BYTES - 501)], EVERYTHING)
     assert stretch.wanted[0] == 0
+    stretch.begin_fill()
+    assert stretch.wanted == (5, 5 * EVENT_OVERHEAD_BYTES // BYTES_FACTOR)
+    stretch.take([event(2, size=5 * EVENT_OVERHEAD_BYTES)], EVERYTHING)
+    assert stretch.wanted[0] == 0
+
+
+def test_there_is_as_much_room_as_nothing_was_taken_for() -> None:
+    stretch = stretch_after(0, events=100)
+    stretch.take([event(seq) for seq in range(1, 31)], EVERYTHING)
+    stretch.begin_fill()
+    assert stretch.wanted[0] == 70
 
 
 def test_one_pull_is_bounded_whatever_fits() -> None:
