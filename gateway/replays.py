@@ -310,6 +310,8 @@ class Replays:
             self._shared = None
             await shared.sweep.close()
         self._consider()
+        while shared.stretch.let_go():  # noqa: ASYNC110  # nothing is waited for: others have the loop in between
+            await asyncio.sleep(0)
 
     async def _follow(self, shared: _Shared) -> None:
         """Answer who can be answered; read on while somebody waits at the head; end when nobody comes any more."""

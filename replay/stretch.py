@@ -96,3 +96,11 @@ class Stretch:
     def expire(self, unix_s: float) -> None:
         """Let go of what is older than the stream keeps."""
         self._window.expire(unix_s)
+
+    def let_go(self) -> bool:
+        """Let go of some of it, when nobody needs it any more; False once nothing is left.
+
+        To let go of all at once would hold the loop for long.
+        """
+        self._window.expire(inf)
+        return len(self._window) > 0

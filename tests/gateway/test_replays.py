@@ -16,11 +16,12 @@ from gateway.effects import ReadDurable
 from gateway.replays import TURN_READERS, Reader, Replays
 from mesh.contiguity import Hole
 from mesh.event import StoredEvent
-from replay import sharing, stretch
+from replay import recent, sharing, stretch
 from replay.catchup import Failed, Read
 from replay.interest import Interest
 from replay.recent import RecentWindow
 from replay.record import Owner
+from replay.stretch import Stretch
 from security.errors import UpstreamUnavailable
 from tests.until import until
 
@@ -208,6 +209,23 @@ async def test_a_bug_in_a_sweep_costs_nobody_anything(
         await until(lambda: all(reader.position >= FLOOR for reader in readers))
         assert len(at.stream.sweeps) == 1
         assert "a sweep failed" in caplog.text
+
+
+async def test_when_a_sweep_ends_others_have_the_loop_while_it_is_let_go_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with desk(monkeypatch) as at:
+        monkeypatch.setattr(recent, "EXPIRED_MOST", 10)
+        monkeypatch.setattr(replays, "LINGER_S", 0.0)
+        left: list[int] = []
+        let_go = Stretch.let_go
+
+        def watched(stretch: Stretch) -> bool:
+            asyncio.get_running_loop().call_soon(left.append, len(left))
+            return let_go(stretch)
+
+        monkeypatch.setattr(Stretch, "let_go", watched)
+        at.crowd(5)
+        await until(lambda: len(left) == (FLOOR + 1) // 10 + 1)
+        assert left == [*range(len(left))]
 
 
 @pytest.mark.parametrize(("fits", "held_s"), [(True, 0.3), (False, 0.6)])

@@ -11,7 +11,7 @@ from mesh.contiguity import Hole
 from mesh.event import StoredEvent
 from replay import sharing
 from replay.interest import Interest
-from replay.recent import BYTES_FACTOR, EVENT_OVERHEAD_BYTES
+from replay.recent import BYTES_FACTOR, EVENT_OVERHEAD_BYTES, EXPIRED_MOST
 from replay.stretch import FULL_SHARE, PULL_BYTES, PULL_EVENTS, Stretch
 from tests.examples import examples
 
@@ -148,6 +148,16 @@ def test_the_half_that_is_read_again_stays_when_the_next_is_filled() -> None:
     stretch.take([event(seq) for seq in range(7, 10)], EVERYTHING)
     assert [stretch.holds(after) for after in (2, 3)] == [False, True]
     assert all_of(stretch, 3) == [4, 5, 6, 7, 8, 9]
+
+
+@pytest.mark.parametrize("max_age_s", [inf, 100.0])
+def test_it_is_let_go_of_in_pieces(max_age_s: float) -> None:
+    stretch = stretch_after(0, events=EXPIRED_MOST + 1, max_age_s=max_age_s)
+    stretch.take([event(seq) for seq in range(1, EXPIRED_MOST + 2)], EVERYTHING)
+    assert stretch.let_go()
+    assert [stretch.holds(after) for after in (EXPIRED_MOST - 1, EXPIRED_MOST)] == [False, True]
+    assert not stretch.let_go()
+    assert not stretch.holds(EXPIRED_MOST)
 
 
 def test_what_has_expired_is_not_here_any_more() -> None:
