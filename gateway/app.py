@@ -133,7 +133,7 @@ async def _listen(stack: contextlib.AsyncExitStack, house: House, server: Server
     runner = web.AppRunner(server.app, keepalive_timeout=house.config.limits.head_s, **RUNNER_SETTINGS)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    return Listener(house, runner, tls.context if tls is not None else None)
+    return Listener(house, runner, tls.context if tls is not None else None, server.opened)
 
 
 async def _serve_operations(stack: contextlib.AsyncExitStack, house: House, server: Server, worker: int) -> None:

@@ -1,4 +1,4 @@
-"""Shell: accepting sockets: limits before TLS, a deadline for the handshake, then aiohttp's HTTP.
+"""Shell: accepting sockets: limits before TLS, a deadline for the handshake, then an upgrade, or aiohttp's HTTP.
 
 aiohttp's own sites start TLS before anyone could look at the peer, and pass no handshake deadline.
 """
@@ -14,18 +14,88 @@ from functools import partial
 from typing import Any
 
 from aiohttp import web
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_parser import HttpRequestParser
 from aiohttp.web_protocol import RequestHandler
 
 from gateway.house import House
+from gateway.http_limits import RUNNER_SETTINGS
 from gateway.rates import TokenBucket
 from gateway.tls_transport import TlsTransport
+from gateway.upgrade import SESSION_PATH, Offer, read_offer
 from gateway.websocket import WebSocket
 
 log = logging.getLogger(__name__)
 
 BACKLOG = 4_096
+HEAD_BYTES = 65_536
+"""Most bytes that aiohttp's parser holds of what it has not handed on."""
 ADDRESSES_MOST = 10_000
 """Addresses whose rates are remembered; the memory is emptied when it is full."""
+
+
+Opened = Callable[[Offer, WebSocket, asyncio.Transport, Callable[[], None]], None]
+"""Takes over an open WebSocket: its offer, itself, its transport, what to call when its peer has shown a good token."""
+
+_UPGRADE = b"GET %s HTTP/1.1\r\n" % SESSION_PATH.encode()
+_HEAD_LIMITS = {name: RUNNER_SETTINGS[name] for name in ("max_line_size", "max_field_size", "max_headers")}
+
+
+class Greeting(asyncio.Protocol):
+    """A connection until its first bytes. Nearly always they ask for a session, and are answered in the same step.
+
+    All else, also an upgrade that comes in pieces or behind another request, is aiohttp's: it makes a task, a request,
+    an answer and timers, ten times as dear as the handshake itself (docs/decisions/0013).
+    """
+
+    __slots__ = ("_handler", "_head_s", "_listener", "_peer", "_timer", "_transport")
+
+    def __init__(self, listener: "Listener", peer: str, head_s: float) -> None:
+        """``head_s``: seconds for the head of the first request."""
+        self._listener = listener
+        self._peer = peer
+        self._head_s = head_s
+        self._timer: asyncio.TimerHandle | None = None
+        self._transport: asyncio.Transport | None = None
+        self._handler: Handler | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """asyncio: the connection is up, TLS and all."""
+        self._transport = transport  # type: ignore[assignment]  # a stream
+        self._timer = asyncio.get_running_loop().call_later(self._head_s, self._late)
+
+    def data_received(self, data: bytes) -> None:
+        """asyncio: the first bytes."""
+        transport = self._transport
+        assert transport is not None, "connected"
+        offer = self._listener.read_upgrade(data)
+        if offer is not None:
+            self._end_timer()
+            transport.write(offer.answer)
+            self._listener.open(offer, self._peer, transport)
+            return
+        handler = self._handler = self._listener.handler(self._peer)
+        transport.set_protocol(handler)
+        handler.connection_made(transport)
+        handler.data_received(data)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """asyncio: the socket is gone, and has said nothing."""
+        del exc
+        self._end_timer()
+        self._listener.gone(self._peer, was_welcomed=False)
+
+    def _end_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _late(self) -> None:
+        """The time for a whole head is over, also for one that has begun."""
+        if self._handler is not None:
+            self._handler.end_if_silent()
+        elif self._transport is not None:
+            self._transport.close()
 
 
 class Handler(RequestHandler):
@@ -38,43 +108,48 @@ class Handler(RequestHandler):
         self._listener = listener
         self._peer = peer
 
-    def set_parser(self, parser: object, data_received_cb: Callable[[], None] | None = None) -> None:
-        """aiohttp: what comes now are frames. Its own reader gets none of them: ``upgraded`` hands them on."""
-
     def connection_lost(self, exc: BaseException | None) -> None:
         """asyncio: the socket is gone, before it was a WebSocket."""
         super().connection_lost(exc)
         self._listener.gone(self._peer, was_welcomed=False)
 
-    def upgraded(self) -> tuple[WebSocket, asyncio.Transport, Callable[[], None]] | None:
-        """The connection as a WebSocket, its transport, and what to call when its peer has shown a good token.
+    def end_if_silent(self) -> None:
+        """Close a connection on which no whole request has come yet."""
+        if not self._request_count:
+            self.force_close()
 
-        None when it is gone. Nothing of aiohttp's is left behind it.
+    def upgrade(self, offer: Offer) -> bool:
+        """Answer, and go on as a WebSocket; nothing of aiohttp's is left behind it.
+
+        False: the client is gone, or aiohttp read its request as one that has no frames after it.
         """
         transport = self.transport
-        if transport is None or transport.is_closing():
-            return None
-        listener, peer, early = self._listener, self._peer, self._message_tail
-        socket = listener.websocket(peer, transport)
-        transport.set_protocol(socket)
+        if transport is None or transport.is_closing() or not self._upgraded:
+            return False
+        early = self._message_tail
+        transport.write(offer.answer)
         if self._buffer_paused:
             transport.resume_reading()
         self.transport = None  # else the next line closes it
         super().connection_lost(None)
+        socket = self._listener.open(offer, self._peer, transport)
         if early:
             socket.data_received(early)
-        return socket, transport, partial(listener.welcomed, socket)
+        return True
 
 
 class Listener:
     """One listening socket."""
 
-    def __init__(self, house: House, runner: web.AppRunner, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, house: House, runner: web.AppRunner, tls: ssl.SSLContext | None, opened: Opened) -> None:
         self._house = house
+        self._opened = opened
         self._limits = house.config.limits
         self._runner = runner
         self._tls = tls
         self._loop = asyncio.get_running_loop()
+        self._unread = BaseProtocol(self._loop)
+        """For a parser, which would pause it for a body."""
         self._socket: socket.socket | None = None
         self._gate = asyncio.Semaphore(self._limits.handshakes)
         self._open: Counter[str] = Counter()
@@ -133,8 +208,29 @@ class Listener:
         if self._socket is not None:
             self._socket.close()
 
-    def websocket(self, peer: str, transport: asyncio.Transport) -> WebSocket:
-        """A connection of this address that has become a WebSocket."""
+    def read_upgrade(self, data: bytes) -> Offer | None:
+        """What the first bytes of a connection offer, if they are an upgrade, the whole of it, and nothing else."""
+        if not data.startswith(_UPGRADE) or not data.endswith(b"\r\n\r\n"):
+            return None
+        parser = HttpRequestParser(self._unread, self._loop, HEAD_BYTES, **_HEAD_LIMITS)
+        try:
+            requests, is_upgrade, after = parser.feed_data(data)
+        except HttpProcessingError:
+            return None  # aiohttp meets it again, and says what it is
+        if not is_upgrade or after or len(requests) != 1:
+            return None
+        head = requests[0][0]
+        offer = read_offer(head.method, head.headers)
+        return offer if isinstance(offer, Offer) else None
+
+    def handler(self, peer: str) -> Handler:
+        """A connection of this address, as aiohttp serves it."""
+        server = self._runner.server
+        assert server is not None, "the runner is set up first"
+        return Handler(self, peer, server, loop=self._loop, **server._kwargs)
+
+    def open(self, offer: Offer, peer: str, transport: asyncio.Transport) -> WebSocket:
+        """Go on as a WebSocket with a connection of this address whose upgrade was answered."""
         limits = self._limits
         socket = WebSocket(
             transport,
@@ -143,6 +239,8 @@ class Listener:
             lost=self._lost,
         )
         self._sockets[socket] = peer, False
+        transport.set_protocol(socket)
+        self._opened(offer, socket, transport, partial(self.welcomed, socket))
         return socket
 
     def welcomed(self, socket: WebSocket) -> None:
@@ -188,18 +286,16 @@ class Listener:
 
     async def _greet(self, accepted: socket.socket, peer: str) -> None:
         """TLS, then HTTP. A slow or broken handshake ends the socket."""
-        server = self._runner.server
-        assert server is not None, "the runner is set up first"
-        handler = Handler(self, peer, server, loop=self._loop, **server._kwargs)
+        greeting = Greeting(self, peer, self._limits.head_s)
         is_connected = False
         try:
             accepted.setblocking(False)  # noqa: FBT003
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls is None:
-                await self._loop.connect_accepted_socket(lambda: handler, accepted)
+                await self._loop.connect_accepted_socket(lambda: greeting, accepted)
             else:
                 async with self._gate:
-                    transport = TlsTransport(handler, self._tls)
+                    transport = TlsTransport(greeting, self._tls)
                     await self._loop.connect_accepted_socket(lambda: transport, accepted)  # type: ignore[type-var]
                     await transport.established(self._limits.handshake_s)
             is_connected = True

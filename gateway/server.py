@@ -1,23 +1,25 @@
 """Shell: HTTP: the upgrade to a session, and what operators ask for.
 
-aiohttp speaks HTTP up to the upgrade and lets go of the connection then: ``gateway.websocket`` goes on.
+An upgrade is answered by ``gateway.listener``, and ``gateway.websocket`` goes on; aiohttp speaks all other HTTP.
 """
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
 
-from gateway import close_codes, frames
+from gateway import close_codes
 from gateway.house import House
 from gateway.listener import Handler
 from gateway.metrics import exposition
 from gateway.reception import Reception
+from gateway.upgrade import SESSION_PATH, NoOffer, Offer, read_offer
+from gateway.websocket import WebSocket
 
 log = logging.getLogger(__name__)
 
-SESSION_PATH = "/v1/session"
 METRICS_PATH = "/metrics"
 CREDENTIAL_NAMES = frozenset(("token", "access_token", "jwt"))
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
@@ -75,37 +77,34 @@ class Server:
         return web.Response(body=exposition(self._house), headers={"Content-Type": PROMETHEUS})
 
     async def _session(self, request: web.Request) -> web.StreamResponse:
-        house = self._house
+        """A request for a session that is not the plain upgrade which a ``Greeting`` answers: its refusal, mostly."""
+        refused = self._house.counters.refused_sockets
         if _carries_credential(request):
-            house.counters.refused_sockets["token in query"] += 1
+            refused["token in query"] += 1
             return web.json_response({"error": "tokens come in the first frame, never in the query"}, status=400)
-        offered = [name.strip() for name in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
-        encoding = next((name for name in offered if name in frames.SUBPROTOCOLS), None)
-        if encoding is None:
-            house.counters.refused_sockets["subprotocol"] += 1
-            message = f"offer one of the subprotocols {', '.join(frames.SUBPROTOCOLS)}"
-            return web.json_response({"error": message}, status=400)
-        upgrade = web.WebSocketResponse(protocols=(encoding,), compress=False)
-        if not upgrade.can_prepare(request):
-            return web.json_response({"error": "this is a WebSocket endpoint"}, status=400)
+        offer = read_offer(request.method, request.headers)
+        if isinstance(offer, NoOffer):
+            if offer.is_subprotocol:
+                refused["subprotocol"] += 1
+            return web.json_response({"error": offer.message}, status=400)
         handler = request.protocol
         assert isinstance(handler, Handler), "sockets come from our listener"
-        try:
-            await upgrade.prepare(request)
-        except ConnectionResetError:
-            return web.Response(status=400)  # to nobody: the client is gone, and aiohttp would log an error for each
-        upgraded = handler.upgraded()
-        if upgraded is not None:
-            socket, transport, welcomed = upgraded
-            origin = request.headers.get("Origin")
-            if origin is not None and origin not in self._origins:
-                house.counters.refused_sockets["origin"] += 1
-                house.counters.closes[close_codes.FORBIDDEN] += 1
-                work = socket.close(close_codes.FORBIDDEN, b"forbidden")
-            else:
-                work = self._reception.serve(socket, transport, encoding, welcomed)
-            house.keep(asyncio.create_task(work, name="open"))
+        if not handler.upgrade(offer):
+            return web.json_response({"error": NoOffer().message}, status=400)
         return _Upgraded()
+
+    def opened(
+        self, offer: Offer, socket: WebSocket, transport: asyncio.Transport, welcomed: Callable[[], None]
+    ) -> None:
+        """Serve a WebSocket whose upgrade was answered, unless it is a page's that is not on the list."""
+        house = self._house
+        if offer.origin is not None and offer.origin not in self._origins:
+            house.counters.refused_sockets["origin"] += 1
+            house.counters.closes[close_codes.FORBIDDEN] += 1
+            work = socket.close(close_codes.FORBIDDEN, b"forbidden")
+        else:
+            work = self._reception.serve(socket, transport, offer.encoding, welcomed)
+        house.keep(asyncio.create_task(work, name="open"))
 
 
 def _carries_credential(request: web.Request) -> bool:

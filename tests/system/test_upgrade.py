@@ -4,20 +4,21 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
-from aiohttp import web
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.typing import Origin, Subprotocol
 
+from gateway.listener import Handler
+from gateway.upgrade import Offer
 from mesh.embedded import EmbeddedServer
 from mesh.topology import Topology
 from tests.gateways import Gateway, running_gateway
 from tests.servers import running_server
 from tests.system.publishing import publish
+from tests.system.raw_socket import PING, PONG, RawSocket, frame
 from tests.system.server_logs import server_logs
 from tests.system.starting import starting_gateway
 from tests.until import until
@@ -181,23 +182,93 @@ async def test_operators_see_health_readiness_and_metrics(gateway: Gateway) -> N
     assert "tidewire_feed_position" in text
 
 
+UPGRADE = (
+    b"GET /v1/session HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    b"Sec-WebSocket-Protocol: tidewire.v1.json\r\n\r\n"
+)
+ACCEPTED = b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # the example of RFC 6455 1.3
+
+
+@contextlib.asynccontextmanager
+async def connection(gateway: Gateway) -> AsyncIterator[RawSocket]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port, ssl=gateway.tls)
+    try:
+        yield RawSocket(reader, writer)
+    finally:
+        writer.transport.abort()
+
+
+async def is_upgraded(socket: RawSocket) -> bool:
+    """Whether the next answer is a good one, and a ping behind it is answered."""
+    head = await socket.reader.readuntil(b"\r\n\r\n")
+    if not head.startswith(b"HTTP/1.1 101 ") or ACCEPTED not in head:
+        return False
+    await socket.send(frame(b"there?", PING))
+    return await socket.read() == (PONG, b"there?")
+
+
+@pytest.mark.parametrize("cut", [1, 30, len(UPGRADE) - 2, len(UPGRADE) - 1])
+async def test_an_upgrade_that_comes_in_pieces_is_taken(gateway: Gateway, cut: int) -> None:
+    async with connection(gateway) as socket:
+        await socket.send(UPGRADE[:cut])
+        await gateway.get("/health")  # the first piece has come by then
+        await socket.send(UPGRADE[cut:])
+        assert await is_upgraded(socket)
+
+
+async def test_an_upgrade_behind_another_request_is_taken(gateway: Gateway) -> None:
+    async with connection(gateway) as socket:
+        await socket.send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"200 OK" in await socket.reader.readuntil(b'alive"}')
+        await socket.send(UPGRADE)
+        assert await is_upgraded(socket)
+
+
+async def test_frames_that_come_with_the_upgrade_are_taken(gateway: Gateway) -> None:
+    async with connection(gateway) as socket:
+        await socket.send(UPGRADE + frame(b"early", PING))
+        assert (await socket.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+        assert await socket.read() == (PONG, b"early")
+
+
+@pytest.mark.parametrize(
+    ("line", "instead"),
+    [
+        (b"Sec-WebSocket-Version: 13\r\n", b"Sec-WebSocket-Version: 12\r\n"),
+        (b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", b"Sec-WebSocket-Key: c2hvcnQ=\r\n"),
+        (b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", b""),
+        (b"Upgrade: WebSocket\r\n", b"Upgrade: h2c\r\n"),
+        (b"Connection: keep-alive, Upgrade\r\n", b"Connection: keep-alive\r\n"),
+        (b"GET ", b"POST "),
+        (b"Host: 127.0.0.1\r\n", b"Host: 127.0.0.1\r\n folded\r\n"),
+        (b"Host: 127.0.0.1\r\n", b"Host : 127.0.0.1\r\n"),
+    ],
+)
+async def test_what_is_no_good_upgrade_is_refused(gateway: Gateway, line: bytes, instead: bytes) -> None:
+    async with connection(gateway) as socket:
+        assert line in UPGRADE
+        await socket.send(UPGRADE.replace(line, instead))
+        assert (await socket.reader.readuntil(b"\r\n")).split()[1] in (b"400", b"405")
+
+
 async def test_a_client_that_is_gone_before_the_answer_is_no_error(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prepared = asyncio.Event()
-    prepare = web.WebSocketResponse.prepare
+    answered = asyncio.Event()
+    answer = Handler.upgrade
 
-    async def after_a_reset(self: web.WebSocketResponse, request: web.Request) -> Any:
-        assert request.transport is not None
-        request.transport.abort()
-        prepared.set()
-        return await prepare(self, request)
+    def after_a_reset(self: Handler, offer: Offer) -> bool:
+        assert self.transport is not None
+        self.transport.abort()
+        answered.set()
+        return answer(self, offer)
 
-    monkeypatch.setattr(web.WebSocketResponse, "prepare", after_a_reset)
+    monkeypatch.setattr(Handler, "upgrade", after_a_reset)
     with server_logs() as logs:
         with pytest.raises((OSError, WebSocketException)):
-            await upgrade(gateway, JSON)
-        await prepared.wait()
+            await upgrade(gateway, JSON, query="?by=aiohttp")
+        await answered.wait()
         monkeypatch.undo()
         async with await upgrade(gateway, JSON) as socket:
             assert socket.subprotocol == JSON
