@@ -8,6 +8,7 @@ as bytes. The replayed form differs by one member behind ``type``, so it is spli
 import base64
 import datetime
 import functools
+import re
 from typing import Any
 
 import msgspec
@@ -24,6 +25,10 @@ _JSON_REPLAY = _JSON_START + b'"replay":true,'
 _TYPE = msgspec.msgpack.encode("type") + msgspec.msgpack.encode("event")
 _MSGPACK_REPLAY = _TYPE + msgspec.msgpack.encode("replay") + b"\xc3"
 _ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_ID_ALONE = re.compile(rb"NATS/1\.0\r\n%s: ([\x21-\x7e]+)\r\n\r\n" % MESSAGE_ID.encode())
+"""The header block of most events: a message id and nothing else."""
+_write_json = msgspec.json.Encoder().encode
+_read_json = msgspec.json.Decoder().decode
 NOT_JSON = object()
 
 
@@ -58,39 +63,50 @@ def read_payload(payload: bytes) -> Any:
     if depth_exceeds(payload, DATA_DEPTH):
         return NOT_JSON
     try:
-        return msgspec.json.decode(payload)
+        return _read_json(payload)
     except _ERRORS:
         return NOT_JSON
 
 
-def _envelope(event: StoredEvent) -> dict[str, Any]:
-    envelope: dict[str, Any] = {
-        "type": "event",
-        "seq": event.seq,
-        "subject": event.subject,
-        "time": timestamp(event.time_ns),
-    }
-    if event.header_block:
-        headers: dict[str, str] = {}
-        for name, value in headers_of(event.header_block):
-            if name == MESSAGE_ID:
-                envelope.setdefault("id", value)
-            elif not name.startswith("Nats-"):
-                headers.setdefault(name, value)
-        if headers:
-            envelope["headers"] = headers
+class _Envelope(msgspec.Struct, tag_field="type", tag="event", gc=False):
+    """All of the frame but ``data``, in the order in which it is written."""
+
+    seq: int
+    subject: str
+    time: str
+    id: str | msgspec.UnsetType = msgspec.UNSET
+    headers: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
+
+
+def _envelope(event: StoredEvent) -> _Envelope:
+    envelope = _Envelope(event.seq, event.subject, timestamp(event.time_ns))
+    block = event.header_block
+    if not block:
+        return envelope
+    alone = _ID_ALONE.fullmatch(block)
+    if alone is not None:
+        envelope.id = alone[1].decode()
+        return envelope
+    headers: dict[str, str] = {}
+    for name, value in headers_of(block):
+        if name == MESSAGE_ID:
+            envelope.id = value if envelope.id is msgspec.UNSET else envelope.id
+        elif not name.startswith("Nats-"):
+            headers.setdefault(name, value)
+    if headers:
+        envelope.headers = headers
     return envelope
 
 
 def _encode_json(event: StoredEvent) -> bytes:
-    start = msgspec.json.encode(_envelope(event))[:-1]
+    start = _write_json(_envelope(event))[:-1]
     if read_payload(event.payload) is NOT_JSON:
         return start + b',"data_b64":"' + base64.b64encode(event.payload) + b'"}'
     return start + b',"data":' + event.payload + b"}"
 
 
 def _encode_msgpack(event: StoredEvent) -> bytes:
-    envelope = _envelope(event)
+    envelope: dict[str, Any] = msgspec.to_builtins(_envelope(event))
     value = read_payload(event.payload)
     try:
         return msgspec.msgpack.encode(envelope | {"data": event.payload if value is NOT_JSON else value})
