@@ -1,6 +1,7 @@
 """Pure: events that came together and go to the same sessions: their frames are put together once for all of them."""
 
 from gateway.event_frame import event_frame
+from gateway.outstanding import Sent
 from gateway.websocket_frame import websocket_messages
 from mesh.event import StoredEvent
 
@@ -13,7 +14,7 @@ class Portion:
     def __init__(self, events: list[StoredEvent], encoding: str) -> None:
         frames = [event_frame(event, encoding, replay=False) for event in events]
         self.count = len(frames)
-        self.entries = [(event.seq, len(frame)) for event, frame in zip(events, frames, strict=True)]
+        self.entries = [Sent(event.seq, len(frame)) for event, frame in zip(events, frames, strict=True)]
         """What ``Outstanding`` counts of each."""
         self.bytes = sum(map(len, frames))
         self.messages = websocket_messages(frames, encoding)

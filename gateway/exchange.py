@@ -7,8 +7,9 @@ no gap in which something could be missed.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import partial
+from math import ceil
 
 from gateway.attached import Attached
 from gateway.batch import Batch
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 TICK_S = 0.25
 """How often the clock looks for what is due, in seconds."""
 REFRESH_S = 5.0
-"""How often cursors of quiet sessions are looked at, in seconds."""
+"""How often each quiet session's cursor is looked at, in seconds."""
 
 
 class Exchange:
@@ -49,6 +50,8 @@ class Exchange:
         self.holes = 0
         self._dirty: dict[Attached, None] = {}
         self._behind: dict[Attached, None] = {}
+        self._unrefreshed: list[Attached] = []
+        """Whose cursors are still to be looked at in this round."""
         self._loop = asyncio.get_running_loop()
 
     def deliver(self, events: list[StoredEvent]) -> None:
@@ -65,20 +68,22 @@ class Exchange:
                 runs[-1][0].append(event)
             elif holders:
                 runs.append(([event], holders))
+        often = _in_several([holders for _, holders in runs]) if len(runs) > 1 else ()
         for run, holders in runs:
-            self._offer(run, holders, at_once=len(runs) == 1)
-        self._flush()
+            self._offer(run, holders, often)
+        if self._dirty or self._behind:
+            self._flush()
 
-    def _offer(self, run: list[StoredEvent], holders: dict[Attached, None], *, at_once: bool) -> None:
+    def _offer(self, run: list[StoredEvent], holders: dict[Attached, None], often: Container[Attached]) -> None:
         """Offer events, one after the other in the stream, to the sessions that they all go to.
 
-        ``at_once``: nothing else came for any of them, so each is written to while it is at hand.
+        Each is written to while it is at hand, but those for which ``often`` more came: they get all of it in one.
         """
         batch, unix_s = Batch(run), time.time()
         for connection in list(holders):
             session = connection.session
             try:
-                messages = session.admit(batch, unix_s) if at_once else None
+                messages = session.admit(batch, unix_s) if connection not in often else None
                 if messages is not None:
                     connection.write(messages)
                 elif session.offer_all(batch):
@@ -127,27 +132,28 @@ class Exchange:
 
     async def run(self) -> None:
         """The clock: pings, expiries, retries; and now and then the cursors of quiet sessions."""
-        refreshed_s = self._loop.time()
         while True:
             await asyncio.sleep(TICK_S)
             now_s, unix_s = self._loop.time(), time.time()
             self.recent.expire(unix_s)
             for connection in self.timers.due(now_s):
                 connection.guarded(partial(connection.tick, now_s, unix_s))
-            if now_s - refreshed_s >= REFRESH_S:
-                refreshed_s = now_s
-                self._refresh_cursors()
+            self._refresh_cursors(unix_s)
 
-    def _refresh_cursors(self) -> None:
+    def _refresh_cursors(self, unix_s: float) -> None:
         """Write down anew where quiet sessions stand before the recent window moves past what is stored.
 
-        Else a session that got nothing for hours would need its durable after a cut of a second.
+        Else a session that got nothing for hours would need its durable after a cut of a second. A part of them at a
+        tick: thousands of writes at once would delay everybody's events.
         """
-        half = (self.recent.floor + self.recent.head) // 2
-        for connection in self.by_key.values():
+        if not self._unrefreshed:
+            self._unrefreshed = list(self.by_key.values())
+        half, share = self.recent.older_half(unix_s), ceil(len(self.by_key) * TICK_S / REFRESH_S)
+        for connection in self._unrefreshed[-share:]:
             cursor = connection.cursor
-            if cursor.saved_through < half and connection.session.through > cursor.saved_through:
+            if connection.is_attached and cursor.saved_through < min(half, connection.session.through):
                 connection.save_soon()
+        del self._unrefreshed[-share:]
 
     def _flush(self) -> None:
         dirty, self._dirty = self._dirty, {}
@@ -161,3 +167,13 @@ class Exchange:
             behind, self._behind = self._behind, {}
             for connection in behind:
                 connection.guarded(connection.pump)
+
+
+def _in_several(runs: list[dict[Attached, None]]) -> set[Attached]:
+    """Those who hold more than one of the runs."""
+    once: set[Attached] = set()
+    often: set[Attached] = set()
+    for holders in runs:
+        often.update(once.intersection(holders))
+        once.update(holders)
+    return often

@@ -2,6 +2,15 @@
 
 from collections import deque
 
+import msgspec
+
+
+class Sent(msgspec.Struct, frozen=True, gc=False):
+    """One event that was sent. Without a place in the garbage collector: there can be millions, and none has cycles."""
+
+    seq: int
+    size_bytes: int
+
 
 class Outstanding:
     """Events sent and not acknowledged, oldest first."""
@@ -12,7 +21,7 @@ class Outstanding:
         self.messages_most = messages_most
         self.bytes_most = bytes_most
         self.bytes = 0
-        self._sent: deque[tuple[int, int]] | None = None  # none: nothing is outstanding, as it nearly always is
+        self._sent: deque[Sent] | None = None  # none: nothing is outstanding, as it nearly always is
 
     def __len__(self) -> int:
         return len(self._sent) if self._sent is not None else 0
@@ -20,7 +29,7 @@ class Outstanding:
     @property
     def first(self) -> int | None:
         """Sequence of the oldest, or None."""
-        return self._sent[0][0] if self._sent else None
+        return self._sent[0].seq if self._sent else None
 
     @property
     def messages_left(self) -> int:
@@ -41,15 +50,15 @@ class Outstanding:
         """Count an event of ``size`` bytes as sent, if it fits. One that is larger than the whole window goes alone."""
         sent = self._sent
         if sent is None:
-            self._sent = deque(((seq, size),))
+            self._sent = deque((Sent(seq, size),))
         elif len(sent) < self.messages_most and self.bytes + size <= self.bytes_most:
-            sent.append((seq, size))
+            sent.append(Sent(seq, size))
         else:
             return False
         self.bytes += size
         return True
 
-    def admit_all(self, entries: list[tuple[int, int]], size: int) -> bool:
+    def admit_all(self, entries: list[Sent], size: int) -> bool:
         """Count many events as sent, ``size`` bytes together, if all fit."""
         sent, bytes_then = self._sent, self.bytes + size
         if bytes_then > self.bytes_most:
@@ -70,8 +79,8 @@ class Outstanding:
         sent = self._sent
         if sent is None:
             return
-        while sent[0][0] <= seq:
-            self.bytes -= sent.popleft()[1]
+        while sent[0].seq <= seq:
+            self.bytes -= sent.popleft().size_bytes
             if not sent:
                 self._sent = None
                 return

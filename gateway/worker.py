@@ -28,9 +28,10 @@ from security.errors import TidewireError
 
 log = logging.getLogger(__name__)
 
-GC_THRESHOLDS = (50_000, 20, 50)
-"""Python's collector looks for cycles after so many new objects. Its defaults are for small heaps: with thousands of
-sessions a full look takes tens of milliseconds, in which nobody is served.
+GC_THRESHOLDS = (10_000, 5, 1_000)
+"""Python's collector looks for cycles among so many new objects, then among five times as many that are still there:
+a few milliseconds each. A full look, for which with thousands of sessions nobody is served for a second, comes after a
+thousand of those.
 """
 
 

@@ -70,6 +70,7 @@ class Feed:
         self._deliver = deliver
         self._hole = hole
         self._epochs = epochs
+        self._loop = asyncio.get_running_loop()
         self._contiguity = Contiguity(0)
         self._created = ""
         self._together: list[StoredEvent] = []
@@ -186,7 +187,7 @@ class Feed:
         name = f"{settings.name}-{self._link.inbox.rpartition('.')[2]}-{self._made}"
         self._consumer, self._inbox = name.encode(), f"{self._link.inbox}.f{self._made}"
         self._broken, self._room = "", 0
-        self._heard_s = asyncio.get_running_loop().time()
+        self._heard_s = self._loop.time()
         tap = await self._link.tap(f"{self._inbox}.*", self._received)
         config = {
             "name": name,
@@ -268,7 +269,7 @@ class Feed:
     def _believe_fallen_back(self, info: StreamInfo, read: int) -> None:
         """One answer is no proof: a leader that was just elected may not have applied everything yet."""
         leader, since_s = self._fallen
-        now_s = asyncio.get_running_loop().time()
+        now_s = self._loop.time()
         if leader != info.leader or not info.leader:  # none named: in the middle of an election
             self._fallen = (info.leader, now_s)
         elif now_s - since_s >= FALLEN_S:
@@ -316,7 +317,7 @@ class Feed:
 
     async def _follow(self) -> None:
         """Keep pulling until something is wrong."""
-        settings, loop = self._settings, asyncio.get_running_loop()
+        settings, loop = self._settings, self._loop
         probed_s, probed_head = loop.time(), self.head
         while True:
             self._wake.clear()
@@ -387,7 +388,7 @@ class Feed:
         await self._link.publish(subject, msgspec.json.encode(body), reply=f"{self._inbox}.{self._pulls}")
 
     def _received(self, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
-        self._heard_s = asyncio.get_running_loop().time()
+        self._heard_s = self._loop.time()
         if not reply:
             self._status(headers)
             return

@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 ENDED = (NatsError, OSError, RuntimeError)
 """What a connection that has ended raises; the last is uvloop's for a transport that is closed."""
 
+_AT_ONCE = contextlib.nullcontext()
+
 
 class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where and as whom to connect. Files are read again at each attempt, so that renewed credentials are found."""
@@ -112,6 +114,7 @@ class Link:
         self._random = Random(secrets.randbits(64))  # noqa: S311  # spreads reconnects, keeps no secret
         self._inbox = f"{settings.inbox_prefix}.{secrets.token_hex(8)}"
         self._tokens = itertools.count(1)
+        self._loop: asyncio.AbstractEventLoop
         self._answers: dict[bytes, asyncio.Future[Reply]] = {}
         self._taps[f"{self._inbox}.r.*"] = self._answered
 
@@ -132,6 +135,7 @@ class Link:
         at once and goes on trying.
         """
         assert self._supervisor is None, "a link is started once"
+        self._loop = asyncio.get_running_loop()
         self._supervisor = asyncio.create_task(self._supervise(), name="link")
         if within_s is None:
             return
@@ -190,15 +194,18 @@ class Link:
         lost: the request may or may not have had its effect.
         """
         token = b"%d" % next(self._tokens)
-        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Reply] = self._loop.create_future()
         self._answers[token] = answer
+        late = self._loop.call_later(timeout_s, _too_late, answer)
+        client = self._client
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(timeout_s) if client is not None and client.is_full else _AT_ONCE:
                 await self.publish(subject, payload, reply=f"{self._inbox}.r.{token.decode()}", headers=headers)
-                reply = await answer
+            reply = await answer
         except TimeoutError:
             raise UpstreamUnavailable(f"no answer from {subject} within {timeout_s} s") from None
         finally:
+            late.cancel()
             self._answers.pop(token, None)
         if not reply.payload and reply.headers.startswith(b"NATS/1.0 503"):
             raise UpstreamUnavailable(f"nobody answers {subject}")
@@ -364,12 +371,13 @@ class Link:
             self._pong.exception()  # a ping that could not be sent leaves nobody to read it
 
 
+def _too_late(answer: asyncio.Future[Reply]) -> None:
+    if not answer.done():
+        answer.set_exception(TimeoutError())
+
+
 def _let_go(client: TappedClient) -> None:
-    """End what nats-py's close leaves when the peer takes no more bytes: the socket, and publishes that wait for it."""
+    """End what nats-py's close leaves when the peer takes no more bytes: the socket, and with it who waits to write."""
     writer = getattr(client._transport, "_io_writer", None)
     if writer is not None:
         writer.transport.abort()
-    while client._flush_queue is not None and not client._flush_queue.empty():
-        flushed = client._flush_queue.get_nowait()
-        if not flushed.done():
-            flushed.set_result(None)

@@ -3,9 +3,9 @@
 nats-py reads through a stream, a future and a task, and writes through a queue and another task: each event would pay
 for all of them. Here the socket's own callback takes the messages out and gives them to taps; every other line goes on
 to nats-py's stream, as do the socket's end and its errors, so that its life cycle is nats-py's own. Commands are
-written to the transport as they are made: the event loop sends together what was written in one of its rounds. Two
-private methods of nats-py are overridden, ``_process_connect_init`` and ``_send_command``;
-``tests/mesh/test_link.py`` pins both.
+written to the transport as they are made: the event loop sends together what was written in one of its rounds. Three
+private methods of nats-py are overridden, ``_process_connect_init``, ``_send_command`` and ``_flush_pending``;
+``tests/mesh/test_link.py`` pins them.
 """
 
 import asyncio
@@ -59,6 +59,14 @@ class TappedClient(Client):
         self._writer.write(cmd)
         if self._reading.is_full:
             await self._writer.drain()
+
+    async def _flush_pending(self, force_flush: bool = False) -> None:  # noqa: FBT001, FBT002  # theirs
+        """Nothing: each command is written when it is made."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether more bytes wait for the socket than may: who sends now waits."""
+        return self._reading is not None and self._reading.is_full
 
     def heard(self, sid: bytes, subject: bytes, reply: bytes, payload: bytes, headers: bytes) -> None:
         """A message came for a subscription."""

@@ -21,8 +21,8 @@ PULL_S = 15.0
 """Seconds in which a pull must have brought all that it will: the machine may be busy."""
 DRY_MOST = 6
 """Waits in a row after which the sweep is over."""
-INACTIVE_S = 30
-"""Seconds without a pull after which the server drops the consumer."""
+INACTIVE_S = 300
+"""Seconds without a pull after which the server drops the consumer: from what was read much is given meanwhile."""
 
 Read = StoredEvent | Hole
 

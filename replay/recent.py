@@ -106,6 +106,14 @@ class RecentWindow:
         """Whether everything after ``position`` is here."""
         return position >= self.floor
 
+    def older_half(self, unix_s: float) -> int:
+        """The sequence up to which events will be gone once half of what the window takes has come. ``floor``: none."""
+        if not len(self._all):
+            return self.floor
+        age_s = unix_s - self._all.oldest.time_ns / 1e9
+        full = max(self.bytes / self._bytes_most, len(self._all) / self._events_most, age_s / self._max_age_s)
+        return self.floor + int((self.head - self.floor) * max(0.0, min(1.0, 1 - 0.5 / full)))
+
     def append(self, event: StoredEvent) -> None:
         """Take the next event of the stream; holes before it have been told by ``skip``."""
         assert event.seq == self.head + 1, "the recent window is contiguous"

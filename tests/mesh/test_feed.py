@@ -15,7 +15,8 @@ from mesh.contiguity import Hole
 from mesh.embedded import EmbeddedServer
 from mesh.event import StoredEvent
 from mesh.feed import Feed, FeedSettings
-from mesh.link import Link, Tap, TapCallback
+from mesh.link import Link, Tap
+from mesh.nats_client import TapCallback
 from mesh.publisher import Publisher, PublisherSettings
 from mesh.retry import RetryPolicy
 from mesh.topology import Topology

@@ -13,7 +13,8 @@ import pytest_asyncio
 from mesh.api import Api
 from mesh.embedded import EmbeddedServer
 from mesh.envelope import CannotPublish, Envelopes
-from mesh.link import Link, Tap, TapCallback
+from mesh.link import Link, Tap
+from mesh.nats_client import TapCallback
 from mesh.publisher import PublishAck, Publisher, PublisherSettings
 from mesh.retry import RetryPolicy
 from mesh.topology import StreamSpec, Topology

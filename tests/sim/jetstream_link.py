@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from nats.errors import ConnectionClosedError
 
-from mesh.link import Link, LinkSettings, TapCallback, _Client
+from mesh.link import Link, LinkSettings
+from mesh.nats_client import TapCallback, TappedClient
 from tests.sim.jetstream_passage import Passage
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Wire:
     """One connection between a link and a server, both directions in order: all of nats-py's client that Link uses."""
 
     _transport = None
-    _flush_queue = None
+    is_full = False
 
     def __init__(self, nats: "Nats", link: "SimLink", server: str, taps: Mapping[str, TapCallback]) -> None:
         self._nats = nats
@@ -173,7 +174,7 @@ class SimLink(Link):
     async def _connect(self, server: str) -> None:
         self._lost.clear()
         wire = Wire(self._nats, self, server, self._taps)
-        client = self._client = cast("_Client", wire)
+        client = self._client = cast("TappedClient", wire)
         async with asyncio.timeout(self.settings.connect_s):
             await wire.connect()
             await self._subscribe_missing(client)
@@ -184,7 +185,7 @@ class SimLink(Link):
         for callback in list(self.changed):
             callback(True)  # noqa: FBT003
 
-    async def _subscribe_missing(self, client: _Client) -> None:
+    async def _subscribe_missing(self, client: TappedClient) -> None:
         while missing := [subject for subject in self._taps if subject not in self._subscriptions]:
             await self._subscribe(client, missing[0])
 
