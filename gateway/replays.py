@@ -28,6 +28,7 @@ from replay import sharing
 from replay.admission import Admission
 from replay.catchup import Failed, Read
 from replay.durable import Durable
+from replay.recent import Slice
 from replay.record import Owner
 from replay.stretch import Stretch
 from security.errors import LimitReached, UpstreamUnavailable
@@ -96,7 +97,7 @@ class _Shared:
         self.stretch = stretch
         self.sweep = sweep
         self.wake = asyncio.Event()
-        self.asked: dict[Reader, None] = {}
+        self.asked: dict[Reader, _Ask] = {}
         """Who asked since those who can be answered were last looked for, while it reads on."""
         self.is_over = False
 
@@ -149,12 +150,10 @@ class Replays:
         assert effect.after < reader.exchange.recent.floor, "what the recent window holds is read from there"
         now_s, ask = self._loop.time(), _Ask(effect, is_cheap=reader.durable.stands_at(effect.after))
         is_alone = not self._asks and now_s >= self._asked_s + GATHER_S
-        self._asks[reader] = ask
         if self._shared is not None and self._shared.serves(reader, ask.after):
-            ask.is_promised = True
-            self._shared.asked[reader] = None
-            self._shared.wake.set()
+            self._promise(self._shared, reader, ask)
             return
+        self._asks[reader] = ask
         self._asked_s = now_s
         if ask.is_cheap:
             self._queue(reader, ask)
@@ -286,6 +285,22 @@ class Replays:
 
     # --- sweeps ---
 
+    def _promise(self, shared: _Shared, reader: Reader, ask: _Ask) -> None:
+        """Let a session wait for a sweep, or hand it what it asked for where that is all that it missed.
+
+        Then it goes out together with its welcome, as from the recent window.
+        """
+        shared.stretch.expire(time.time())
+        if shared.stretch.holds(ask.after):
+            most = min(ask.batch, CHUNK)
+            found = shared.stretch.read(ask.after, reader.session.interest, most)
+            if len(found.events) < most and found.reached >= shared.exchange.recent.floor:
+                self._hand_over(reader, found)
+                return
+        ask.is_promised = True
+        self._asks[reader] = shared.asked[reader] = ask
+        shared.wake.set()
+
     def _begin(self, exchange: Exchange, start: int) -> None:
         sweeps, stream = self._config.sweeps, self._config.stream
         stretch = Stretch(start, bytes_most=sweeps.bytes, events_most=sweeps.events, max_age_s=stream.max_age_s)
@@ -363,15 +378,18 @@ class Replays:
             ask.after = found.reached
             return 0
         self.leave(reader)
+        self._hand_over(reader, found)
+        return len(found.events)
+
+    def _hand_over(self, reader: Reader, found: Slice) -> None:
         self._counters.events_from_sweeps += len(found.events)
         reader.guarded(partial(reader.replayed, Read(found.events, found.reached, found.holes)))
-        return len(found.events)
 
     async def _fill(self, shared: _Shared) -> None:
         """Read on: as much as there is room for, or as far as the recent window."""
         stretch, recent = shared.stretch, shared.exchange.recent
         stretch.begin_fill()
-        shared.asked = dict.fromkeys(self._asks)  # by what the first pull brings each is looked at once
+        shared.asked = dict(self._asks)  # by what the first pull brings each is looked at once
         stretch.take((), recent.head)
         await asyncio.sleep(0)
         while stretch.head < recent.floor and not shared.is_over:

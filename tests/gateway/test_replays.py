@@ -14,6 +14,7 @@ from gateway.config import Admission, Config, Sweeps
 from gateway.counters import Counters
 from gateway.effects import ReadDurable
 from gateway.replays import TURN_READERS, Reader, Replays
+from gateway.session import CHUNK
 from mesh.contiguity import Hole
 from mesh.event import StoredEvent
 from replay import recent, sharing, stretch
@@ -273,6 +274,25 @@ async def test_who_comes_while_all_that_fits_is_read_has_it_from_the_start(monke
         assert all(reader.got == [1, 101, 201, 301, 401][: len(reader.got)] for reader in readers)
         assert [len(reader.results) for reader in readers[1:]] == [1] * 9
         assert (at.stream.durables_read, len(at.stream.sweeps)) == (["r0"], 1)
+
+
+async def test_who_comes_when_all_is_read_has_it_with_the_welcome_where_it_is_no_more_than_a_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with desk(monkeypatch) as at:
+        readers = at.crowd(5)
+        await until(lambda: all(reader.position >= FLOOR for reader in readers))
+        few, at_most, many = at.reader("few", "s1"), at.reader("at most"), at.reader("many")
+        few.ask(batch=6)
+        assert (few.got, at.replays.waiting) == ([1, 101, 201, 301, 401], 0)
+        at_most.position = many.position = FLOOR + 1 - CHUNK
+        at_most.ask(batch=CHUNK + 1)
+        assert (at_most.results, at.replays.waiting) == ([], 1)
+        many.position += 1
+        many.ask(batch=CHUNK + 1)
+        assert (len(many.got), at.replays.waiting) == (CHUNK - 1, 1)
+        await until(lambda: at_most.position >= FLOOR)
+        assert len(at_most.got) == CHUNK
 
 
 async def test_who_gets_a_turn_full_of_events_does_not_wait_for_the_end_of_a_fill(
