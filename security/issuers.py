@@ -12,6 +12,7 @@ from security.templates import is_template
 
 DEFAULT_ALGORITHMS: Final = ("RS256", "PS256", "ES256", "EdDSA")
 
+HEADERS_MOST: Final = 64  # tokens of one key have one header, or few
 REFRESH_S: Final = 600.0  # a key set is fetched again after so long
 RETRY_S: Final = 30.0  # after a failed fetch, and at most so often for unknown key ids
 STALE_AFTER_S: Final = 86_400.0  # older keys are not trusted for new connections
@@ -60,7 +61,7 @@ class Issuer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Issuers:
-    """All configured issuers, and their keys by id. Immutable; ``with_keys`` gives the successor.
+    """All configured issuers, and their keys by id. ``with_keys`` gives the successor: keys never change in one.
 
     A key id belongs to one issuer. When two claim it, the one configured first keeps it, and tokens of the later
     that name it are refused as of an unknown key; ``clashes`` tells, and a configuration with one is refused.
@@ -81,6 +82,7 @@ class Issuers:
         """What any issuer allows: the first, cheap check of a token's ``alg``."""
         self.typs = frozenset(plain_typ(issuer.typ) for issuer in self._issuers)
         """What any issuer allows, plain: the first check of a token's ``typ``."""
+        self._recalled: dict[str, tuple[Issuer, Key]] = {}
 
     def __iter__(self) -> Iterator[Issuer]:
         return iter(self._issuers)
@@ -88,6 +90,15 @@ class Issuers:
     def find(self, kid: str) -> tuple[Issuer, Key] | None:
         """Give the issuer and key that ``kid`` names; a look-up and nothing else."""
         return self._by_kid.get(kid)
+
+    def recall(self, header: str) -> tuple[Issuer, Key] | None:
+        """Give what this header of a token led to before, by ``remember``. The same header means the same key."""
+        return self._recalled.get(header)
+
+    def remember(self, header: str, found: tuple[Issuer, Key]) -> None:
+        """Keep the issuer and key of a header whose token was signed by that key. Another key set forgets all."""
+        if len(self._recalled) < HEADERS_MOST:
+            self._recalled[header] = found
 
     def named(self, name: str) -> Issuer | None:
         """Give the issuer with this ``iss``."""

@@ -5,6 +5,7 @@ keys, NaN, and any depth until the stack ends; msgspec too takes the last of dup
 differ, one of them can be cheated (RFC 8725 2.4), so what is not strict is refused here.
 """
 
+import functools
 import json
 import re
 from typing import Final, NoReturn
@@ -32,14 +33,7 @@ def decode(data: bytes, *, max_bytes: int, max_depth: int, int_limit: int = 2**5
     if depth_exceeds(data, max_depth):
         raise NotStrict("too deep")
     try:
-        text = data.decode("utf-8")
-        value: object = json.loads(
-            text,
-            object_pairs_hook=_object_without_duplicates,
-            parse_constant=_refuse_constant,
-            parse_float=_finite,
-            parse_int=lambda digits: _integer(digits, int_limit),
-        )
+        value: object = _decoder(int_limit).decode(data.decode("utf-8"))
         if b"\\u" in data:  # only an escape can make a lone surrogate, which no encoder takes
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except NotStrict:
@@ -56,7 +50,7 @@ def has_duplicate_keys(data: bytes) -> bool:
     size and depth.
     """
     try:
-        json.loads(data.decode("utf-8"), object_pairs_hook=_object_without_duplicates)
+        _PAIRS.decode(data.decode("utf-8"))
     except (ValueError, RecursionError):  # NotStrict is a ValueError
         return True
     return False
@@ -95,6 +89,19 @@ def _object_without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, obj
     if len(value) != len(pairs):
         raise NotStrict("duplicate key")
     return value
+
+
+@functools.lru_cache(maxsize=8)  # making one costs as much as a token's JSON
+def _decoder(int_limit: int) -> json.JSONDecoder:
+    return json.JSONDecoder(
+        object_pairs_hook=_object_without_duplicates,
+        parse_constant=_refuse_constant,
+        parse_float=_finite,
+        parse_int=lambda digits: _integer(digits, int_limit),
+    )
+
+
+_PAIRS: Final = json.JSONDecoder(object_pairs_hook=_object_without_duplicates)
 
 
 def _refuse_constant(_name: str) -> NoReturn:

@@ -91,7 +91,8 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
 class _Form(msgspec.Struct, frozen=True):
     """A token taken apart, nothing in it believed."""
 
-    header: bytes
+    header: str
+    """As it stands in the token."""
     payload: bytes
     signature: bytes
     signed: bytes
@@ -110,13 +111,14 @@ def verify(token: object, unix_s: float, issuers: Issuers, *, leeway_s: float | 
     form = _take_apart(token)
     if isinstance(form, Refused):
         return form
-    found = _find_key(form.header, issuers)
+    found = issuers.recall(form.header) or _find_key(form.header, issuers)
     if isinstance(found, Refused):
         return found
     issuer, key = found
     leeway_s = issuer.leeway_s if leeway_s is None else leeway_s
     if not key.verifies(form.signed, form.signature):
         return Refused("signature", "J8")
+    issuers.remember(form.header, found)  # only now: no stranger fills the memory
     try:
         payload = decode(form.payload, max_bytes=PAYLOAD_BYTES, max_depth=PAYLOAD_DEPTH)
     except NotStrict:
@@ -133,8 +135,8 @@ def _take_apart(token: object) -> _Form | Refused:
     segments = _SEGMENTS.fullmatch(token)
     if segments is None:
         return Refused("form", "J2")
-    header, payload, signature = map(_decode_segment, segments.groups())
-    if header is None or payload is None or signature is None:
+    header, payload, signature = segments[1], _decode_segment(segments[2]), _decode_segment(segments[3])
+    if payload is None or signature is None:
         return Refused("form", "J2")
     return _Form(header, payload, signature, token[: segments.end(2)].encode("ascii"))
 
@@ -147,14 +149,23 @@ def _decode_segment(segment: str) -> bytes | None:
     return data if spelled == segment else None  # trailing bits that are not zero make a second spelling
 
 
-def _find_key(data: bytes, issuers: Issuers) -> tuple[Issuer, Key] | Refused:
-    """J3 to J7: the header is strict, asks for nothing that we do not do, and names one key that we hold."""
+def _read_header(segment: str) -> dict[str, object] | Refused:
+    """J2 and J3."""
+    data = _decode_segment(segment)
+    if data is None:
+        return Refused("form", "J2")
     try:
         header = decode(data, max_bytes=HEADER_BYTES, max_depth=HEADER_DEPTH)
     except NotStrict:
         return Refused("header", "J3")
-    if not isinstance(header, dict):
-        return Refused("header", "J3")
+    return header if isinstance(header, dict) else Refused("header", "J3")
+
+
+def _find_key(segment: str, issuers: Issuers) -> tuple[Issuer, Key] | Refused:
+    """J2 to J7: the header is strict, asks for nothing that we do not do, and names one key that we hold."""
+    header = _read_header(segment)
+    if isinstance(header, Refused):
+        return header
     alg = header.get("alg")
     if not isinstance(alg, str) or canonical_algorithm(alg) not in issuers.algorithms:
         return Refused("alg", "J4")

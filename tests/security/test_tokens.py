@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from joserfc.jwk import ECKey
 
-from security.issuers import Issuer, Issuers, JwksSchedule
+from security.issuers import HEADERS_MOST, Issuer, Issuers, JwksSchedule
 from security.keys import KeySet, parse_jwks
 from security.tokens import Claims, Refused, verify
 from tests.examples import examples
@@ -52,6 +52,40 @@ def claims(token: object, unix_s: float = NOW, issuers: Issuers = ISSUERS) -> Cl
     answer = verify(token, unix_s, issuers)
     assert isinstance(answer, Claims), answer
     return answer
+
+
+def test_a_header_is_read_once_and_only_that_of_a_signed_token_is_kept() -> None:
+    issuers, token = FORGE.issuers(), FORGE.token()
+    header, _, signature = token.split(".")
+    forged = f"{header}.{b64(dump(FORGE.payload(sub='c43')))}.{signature}"
+    assert refusal(forged, issuers=issuers).check == "J8"
+    assert issuers.recall(header) is None
+    first = claims(token, issuers=issuers)
+    assert issuers.recall(header) == issuers.find("ec-1")
+    assert claims(token, issuers=issuers) == first
+    assert refusal(forged, issuers=issuers).check == "J8"  # what is kept is the key, not that it was right
+
+
+def test_a_key_that_was_taken_away_is_not_remembered() -> None:
+    issuers, token = FORGE.issuers(), FORGE.token()
+    claims(token, issuers=issuers)
+    other = parse_jwks(
+        dump({"keys": [{**ECKey.generate_key("P-256").as_dict(private=False), "kid": "another"}]}),
+        algorithms=("ES256",),
+        from_file=False,
+    )
+    assert isinstance(other, KeySet)
+    assert refusal(token, issuers=issuers.with_keys(ISSUER, other)).check == "J7"
+
+
+def test_only_so_many_headers_are_kept() -> None:
+    issuers = FORGE.issuers()
+    found = issuers.find("ec-1")
+    assert found is not None
+    for number in range(HEADERS_MOST + 1):
+        issuers.remember(f"header-{number}", found)
+    assert issuers.recall("header-0") == found
+    assert issuers.recall(f"header-{HEADERS_MOST}") is None
 
 
 def test_the_baseline_is_taken() -> None:
