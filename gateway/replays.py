@@ -99,6 +99,8 @@ class _Shared:
         self.wake = asyncio.Event()
         self.asked: dict[Reader, _Ask] = {}
         """Who asked since those who can be answered were last looked for, while it reads on."""
+        self.needed_s = 0.0
+        """When somebody last got something of it."""
         self.is_over = False
 
     @property
@@ -295,7 +297,7 @@ class Replays:
             most = min(ask.batch, CHUNK)
             found = shared.stretch.read(ask.after, reader.session.interest, most)
             if len(found.events) < most and found.reached >= shared.exchange.recent.floor:
-                self._hand_over(reader, found)
+                self._hand_over(shared, reader, found)
                 return
         ask.is_promised = True
         self._asks[reader] = shared.asked[reader] = ask
@@ -338,10 +340,11 @@ class Replays:
                 self._consider_soon()  # of those who are slower some may have been left behind
             elif not self._of(shared):
                 try:
-                    async with asyncio.timeout(LINGER_S):
+                    async with asyncio.timeout_at(max(self._loop.time(), shared.needed_s + LINGER_S)):
                         await shared.wake.wait()
                 except TimeoutError:
-                    return
+                    if self._loop.time() >= shared.needed_s + LINGER_S:
+                        return
 
     def _of(self, shared: _Shared) -> dict[Reader, _Ask]:
         return {reader: ask for reader, ask in self._asks.items() if shared.serves(reader, ask.after)}
@@ -378,10 +381,11 @@ class Replays:
             ask.after = found.reached
             return 0
         self.leave(reader)
-        self._hand_over(reader, found)
+        self._hand_over(shared, reader, found)
         return len(found.events)
 
-    def _hand_over(self, reader: Reader, found: Slice) -> None:
+    def _hand_over(self, shared: _Shared, reader: Reader, found: Slice) -> None:
+        shared.needed_s = self._loop.time()
         self._counters.events_from_sweeps += len(found.events)
         reader.guarded(partial(reader.replayed, Read(found.events, found.reached, found.holes)))
 

@@ -295,6 +295,24 @@ async def test_who_comes_when_all_is_read_has_it_with_the_welcome_where_it_is_no
         assert len(at_most.got) == CHUNK
 
 
+async def test_a_sweep_is_kept_while_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with desk(monkeypatch) as at:
+        monkeypatch.setattr(replays, "LINGER_S", 0.2)
+        readers = at.crowd(5)
+        await until(lambda: all(reader.position >= FLOOR for reader in readers))
+        until_s = asyncio.get_running_loop().time() + 0.5
+
+        def one_more_comes() -> bool:
+            readers.append(at.reader("late", "s1"))
+            readers[-1].ask()
+            return asyncio.get_running_loop().time() >= until_s
+
+        await until(one_more_comes)
+        assert all(reader.position >= FLOOR for reader in readers)
+        assert [sweep.is_closed for sweep in at.stream.sweeps] == [False]
+        await until(lambda: at.stream.sweeps[0].is_closed)
+
+
 async def test_who_gets_a_turn_full_of_events_does_not_wait_for_the_end_of_a_fill(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
