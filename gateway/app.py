@@ -25,7 +25,7 @@ from gateway.reading import read_stream
 from gateway.server import Server
 from gateway.settings import topology
 from mesh.api import Api
-from mesh.kv import Bucket
+from mesh.kv_gathering import GatheringBucket
 from mesh.link import Link
 from mesh.provision import verify
 from mesh.pull import Puller
@@ -101,13 +101,15 @@ async def open_house(config: Config, link: Link, doorkeeper: Doorkeeper, counter
     api = Api(link, in_flight=config.admission.api_in_flight)
     puller = Puller(link, config.stream.name)
     await puller.start()
+    bucket = GatheringBucket(link, api, config.cursors.bucket)
+    await bucket.start()
     house = House(
         config,
         secrets.token_hex(8),
         link=link,
         api=api,
         doorkeeper=doorkeeper,
-        cursors=Cursors(Bucket(link, api, config.cursors.bucket), save_within_s=config.cursors.save_within_ms / 1_000),
+        cursors=Cursors(bucket, save_within_s=config.cursors.save_within_ms / 1_000),
         durables=Durables(api, puller, config.stream.name, inactive_threshold_s=config.durables.inactive_threshold_s),
         counters=counters,
     )

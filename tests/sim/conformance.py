@@ -174,8 +174,17 @@ class Asker:
     async def get_key(self, key: str) -> None:
         """Read a key by direct get."""
         reply = await self.link.request(f"$JS.API.DIRECT.GET.KV_cursors.$KV.cursors.{key}")
-        lines = [line for line in reply.headers.split(b"\r\n") if not line.startswith(b"Nats-Time-Stamp: ")]
-        self.seen.append((reply.payload, lines))
+        self.seen.append((reply.payload, _timeless(reply.headers)))
+
+    async def get_keys(self, *keys: str) -> None:
+        """Read keys by one direct get."""
+        heard: list[tuple[bytes, bytes]] = []
+        tap = await self.link.tap(f"{self.link.inbox}.y.*", lambda *came: heard.append(came[2:]))
+        body = msgspec.json.encode({"multi_last": [f"$KV.cursors.{key}" for key in keys]})
+        await self.link.publish("$JS.API.DIRECT.GET.KV_cursors", body, reply=f"{self.link.inbox}.y.1")
+        await until(lambda: bool(heard) and not heard[-1][1].startswith(b"NATS/1.0\r\n"), within_s=5.0)
+        await tap.close()
+        self.seen += [(data, _timeless(headers)) for data, headers in heard]
 
     @property
     def _is_over(self) -> bool:
@@ -188,6 +197,10 @@ class Asker:
             self.deliveries.append((subject.decode(), ".".join(kept), data.decode(), headers.decode()))
         else:
             self.statuses.append((subject.decode().rpartition(".")[2], headers.decode()))
+
+
+def _timeless(headers: bytes) -> list[bytes]:
+    return [line for line in headers.split(b"\r\n") if not line.startswith(b"Nats-Time-Stamp: ")]
 
 
 def _plain(value: Any) -> Any:

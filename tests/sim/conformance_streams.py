@@ -128,6 +128,17 @@ async def a_bucket_takes_a_value_whose_revision_is_right(ask: Asker) -> None:
 
 
 @script
+async def many_keys_are_read_at_once(ask: Asker) -> None:
+    await ask.get_keys("a", "b")
+    for key in ("b", "a", "c", "b"):
+        await ask.put_key(key, key.encode())
+    await ask.put_key("c", b"", KV_Operation="DEL")
+    await ask.get_keys("a", "none", "b", "c", "b")
+    await ask.get_keys("c", "none")
+    await ask.get_keys("none", "neither")
+
+
+@script
 async def values_expire(ask: Asker) -> None:
     config = Topology().configs()[1]
     await ask.make_stream({**config, "max_age": FIFTH_NS, "duplicate_window": FIFTH_NS})

@@ -2,7 +2,7 @@
 
 import base64
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -71,20 +71,35 @@ class JetStreamApi:
             return None
         return msgspec.json.encode({"type": f"io.nats.jetstream.api.v1.{TYPES[verb]}_response", **found})
 
-    def direct_get(self, question: str) -> tuple[bytes, bytes] | None:
-        """Payload and headers of a key's newest message, as some living server has it."""
+    def direct_get(self, question: str, body: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Payload and headers of each answer: a key's newest message, or that of many keys, as a living server has it.
+
+        Nothing when nobody answers.
+        """
         name, _, subject = question.partition(".")
         stream, alive = self._nats.streams.get(name), self._nats.alive()
         if stream is None or not alive:
-            return None
-        message = stream.replicas[self._nats.random.choice(alive)].view.last_match(subject)
-        if message is None:
-            return b"", b"NATS/1.0 404 Message Not Found\r\n\r\n"
-        lines = (
-            f"Nats-Stream: {name}\r\nNats-Subject: {subject}\r\nNats-Sequence: {message.seq}\r\n"
-            f"Nats-Time-Stamp: {rfc3339(message.time_ns)}\r\n\r\n"
-        )
-        return message.payload, (message.headers[:-2] or b"NATS/1.0\r\n") + lines.encode()
+            return
+        view = stream.replicas[self._nats.random.choice(alive)].view
+        if subject:
+            message = view.last_match(subject)
+            if message is None:
+                yield b"", b"NATS/1.0 404 Message Not Found\r\n\r\n"
+            else:
+                yield message.payload, _told_of(name, message)
+            return
+        wanted = (view.last_match(each) for each in dict.fromkeys(msgspec.json.decode(body)["multi_last"]))
+        found = sorted((message for message in wanted if message is not None), key=lambda message: message.seq)
+        if not found:
+            yield b"", b"NATS/1.0 404 No Results\r\n\r\n"
+            return
+        before = 0
+        for place, message in enumerate(found, 1):
+            more = f"Nats-Num-Pending: {len(found) - place}\r\nNats-Last-Sequence: {before}\r\n\r\n"
+            yield message.payload, _told_of(name, message)[:-2] + more.encode()
+            before = message.seq
+        ended = f"Nats-Num-Pending: 0\r\nNats-Last-Sequence: {before}\r\nNats-UpTo-Sequence: {view.last_seq}\r\n"
+        yield b"", b"NATS/1.0 204 EOB\r\n" + ended.encode() + b"\r\n"
 
     def _stream_create(self, name: str, config: dict[str, Any]) -> Answer:
         if not self._nats.has_majority:
@@ -207,6 +222,15 @@ def rfc3339(time_ns: int) -> str:
     seconds, rest = divmod(time_ns, 1_000_000_000)
     whole = datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S")
     return f"{whole}.{rest:09d}".rstrip("0").rstrip(".") + "Z"
+
+
+def _told_of(stream: str, message: Message) -> bytes:
+    """The headers of a message that is got directly."""
+    lines = (
+        f"Nats-Stream: {stream}\r\nNats-Subject: {message.subject}\r\nNats-Sequence: {message.seq}\r\n"
+        f"Nats-Time-Stamp: {rfc3339(message.time_ns)}\r\n\r\n"
+    )
+    return (message.headers[:-2] or b"NATS/1.0\r\n") + lines.encode()
 
 
 def _error(code: int, err_code: int, description: str) -> dict[str, Any]:

@@ -333,9 +333,8 @@ class Nats:
         if question.startswith("CONSUMER.MSG.NEXT."):
             self._pull(wire, question, payload, reply)
         elif question.startswith("DIRECT.GET."):
-            found = self._api.direct_get(question[11:])
-            if found is not None:
-                self.route(reply, reply.encode(), b"", *found)
+            for answer in self._api.direct_get(question[11:], payload):
+                self.route(reply, reply.encode(), b"", *answer)
         elif self._api.verb_of(question):
             self._questions.send(partial(self._answer, question, payload, reply))
         elif reply:
