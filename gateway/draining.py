@@ -21,9 +21,8 @@ async def drain(house: House) -> None:
     log.info("drain begins", extra={"connections": len(connections)})
     try:
         async with asyncio.timeout(settings.timeout_s):
-            for waiting in house.first_frames:  # who has not said who it is is sent on as well
-                if not waiting.expired():
-                    waiting.reschedule(house.now_s())
+            for socket in house.first_frames:  # who has not said who it is is sent on as well
+                socket.hurry()
             for connection in connections:
                 after_ms = random.randint(0, settings.spread_ms)
                 connection.guarded(partial(connection.close, close_codes.DRAINING, after_ms))

@@ -9,6 +9,7 @@ from gateway.doorkeeper import Doorkeeper
 from gateway.exchange import Exchange
 from gateway.parking import Parking
 from gateway.replays import Replays
+from gateway.websocket import WebSocket
 from mesh.api import Api
 from mesh.feed import Feed
 from mesh.link import Link
@@ -48,8 +49,8 @@ class House:
         self.feed: Feed | None = None
         self.open_exchange: Exchange | None = None
         self.is_draining = False
-        self.first_frames: set[asyncio.Timeout] = set()
-        """Waits for a connection's first frame; a drain ends them."""
+        self.first_frames: set[WebSocket] = set()
+        """Sockets whose first frame is waited for; a drain hurries them."""
         self._loop = asyncio.get_running_loop()
         self._kept: set[asyncio.Task[Any]] = set()
 

@@ -78,15 +78,13 @@ class Reception:
 
     async def _first_frame(self, socket: WebSocket, encoding: str) -> frames.Connect:
         house, limits = self._house, self._house.config.limits
-        waiting = asyncio.timeout(0 if house.is_draining else limits.first_frame_s)
-        house.first_frames.add(waiting)
+        house.first_frames.add(socket)
         try:
-            async with waiting:
-                received = await socket.first()
+            received = await socket.first(0 if house.is_draining else limits.first_frame_s)
         except TimeoutError:
             raise _Refusal(close_codes.DRAINING if house.is_draining else close_codes.CONNECT_LATE) from None
         finally:
-            house.first_frames.discard(waiting)
+            house.first_frames.discard(socket)
         if received is None:
             raise _Refusal(0)
         opcode, message = received

@@ -37,14 +37,17 @@ class TlsTransport(asyncio.Transport):
 
     async def established(self, within_s: float) -> None:
         """Return when TLS is up. Raises ``TimeoutError``, ``ssl.SSLError`` and ``ConnectionError``; it is cut then."""
-        if self._done is None:
+        done = self._done
+        if done is None:
             return
+        timer = asyncio.get_running_loop().call_later(within_s, self._late)  # cheaper than asyncio.timeout
         try:
-            async with asyncio.timeout(within_s):
-                await self._done
+            await done
         except BaseException:
             self.abort()
             raise
+        finally:
+            timer.cancel()
 
     # --- as the protocol of the transport below ---
 
@@ -169,6 +172,10 @@ class TlsTransport(asyncio.Transport):
     def _send(self) -> None:
         if self._outgoing.pending:
             self._require().write(self._outgoing.read())
+
+    def _late(self) -> None:
+        if self._done is not None and not self._done.done():
+            self._done.set_exception(TimeoutError("the handshake took too long"))
 
     def _shake_hands(self) -> bool:
         """Go on with the handshake; whether TLS is up."""

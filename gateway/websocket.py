@@ -25,7 +25,6 @@ class WebSocket(asyncio.Protocol):
 
     __slots__ = (
         "_blocked",
-        "_change",
         "_closing",
         "_control_frames",
         "_controls",
@@ -33,9 +32,11 @@ class WebSocket(asyncio.Protocol):
         "_framing",
         "_inbox",
         "_is_closed_by_peer",
+        "_is_hurried",
         "_listener",
         "_lost",
         "_transport",
+        "_waiting",
         "_writing_paused",
         "is_lost",
     )
@@ -63,7 +64,8 @@ class WebSocket(asyncio.Protocol):
         self._listener: Listener | None = None
         self._blocked: Callable[[bool], None] | None = None
         self._ended: Callable[[], None] | None = None
-        self._change: asyncio.Future[None] | None = None
+        self._waiting: list[asyncio.Future[None]] | None = None
+        self._is_hurried = False
         self._closing = False
         self._is_closed_by_peer = False
         self._writing_paused = False
@@ -73,13 +75,27 @@ class WebSocket(asyncio.Protocol):
         """Whether nothing that comes is listened to any more: it is closing, or gone."""
         return self._closing or self.is_lost
 
-    async def first(self) -> Received | None:
-        """The first message; None when the socket ends before."""
-        while not self._inbox:
-            if self.closed:
-                return None
-            await self._changed()
+    async def first(self, within_s: float) -> Received | None:
+        """The first message; None when the socket ends before.
+
+        Raises ``TimeoutError`` when there is none after ``within_s`` seconds, or after ``hurry``.
+        """
+        timer = asyncio.get_running_loop().call_later(within_s, self.hurry)  # cheaper than asyncio.timeout
+        try:
+            while not self._inbox:
+                if self.closed:
+                    return None
+                if self._is_hurried:
+                    raise TimeoutError
+                await self._changed()
+        finally:
+            timer.cancel()
         return self._inbox.pop(0)
+
+    def hurry(self) -> None:
+        """Wait no longer for the first message."""
+        self._is_hurried = True
+        self._tell()
 
     def listen(self, listener: Listener, blocked: Callable[[bool], None], ended: Callable[[], None]) -> None:
         """Hand every further message to ``listener``, those that wait at once, and call ``ended`` once at the end.
@@ -201,14 +217,17 @@ class WebSocket(asyncio.Protocol):
             ended()
 
     async def _changed(self) -> None:
-        if self._change is None:
-            self._change = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self._change)
+        change = asyncio.get_running_loop().create_future()
+        if self._waiting is None:
+            self._waiting = []
+        self._waiting.append(change)
+        await change
 
     def _tell(self) -> None:
-        change, self._change = self._change, None
-        if change is not None:
-            change.set_result(None)
+        waiting, self._waiting = self._waiting, None
+        for change in waiting or ():
+            if not change.done():  # who waited may have been cancelled
+                change.set_result(None)
 
 
 def _control(opcode: int, payload: bytes) -> bytes:

@@ -163,6 +163,7 @@ class Socket:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._inbox: deque[Received] = deque()
+        self._is_hurried = False
         self._news = asyncio.Event()
         self._listener: Callable[[int, bytes], None] | None = None
         self._blocked: Callable[[bool], None] | None = None
@@ -192,15 +193,22 @@ class Socket:
         """The device has closed, or has answered our close."""
         self._over()
 
-    async def first(self) -> Received | None:
-        while not self._inbox:
-            if self.closed:
-                return None
-            self._news.clear()
-            await self._news.wait()
+    async def first(self, within_s: float) -> Received | None:
+        async with asyncio.timeout(within_s):
+            while not self._inbox:
+                if self.closed:
+                    return None
+                if self._is_hurried:
+                    raise TimeoutError
+                self._news.clear()
+                await self._news.wait()
         message = self._inbox.popleft()
         self._wire.taken(message[1])
         return message
+
+    def hurry(self) -> None:
+        self._is_hurried = True
+        self._news.set()
 
     def listen(
         self, listener: Callable[[int, bytes], None], blocked: Callable[[bool], None], ended: Callable[[], None]
