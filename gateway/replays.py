@@ -99,6 +99,8 @@ class _Shared:
         self.wake = asyncio.Event()
         self.asked: dict[Reader, _Ask] = {}
         """Who asked since those who can be answered were last looked for, while it reads on."""
+        self.handed: dict[Reader, None] = {}
+        """Who was handed a part and has not asked for more yet: it may need what lies lower than the head."""
         self.needed_s = 0.0
         """When somebody last got something of it."""
         self.is_over = False
@@ -150,6 +152,8 @@ class Replays:
     def ask(self, reader: Reader, effect: ReadDurable) -> None:
         """Read for a session, and call ``replayed``; one at a time for each."""
         assert effect.after < reader.exchange.recent.floor, "what the recent window holds is read from there"
+        if self._shared is not None:
+            self._shared.handed.pop(reader, None)
         now_s, ask = self._loop.time(), _Ask(effect, is_cheap=reader.durable.stands_at(effect.after))
         is_alone = not self._asks and now_s >= self._asked_s + GATHER_S
         if self._shared is not None and self._shared.serves(reader, ask.after):
@@ -166,6 +170,8 @@ class Replays:
 
     def leave(self, reader: Reader) -> None:
         """The session has gone. A read under way goes on."""
+        if self._shared is not None:
+            self._shared.handed.pop(reader, None)
         ask = self._asks.pop(reader, None)
         if ask is not None and ask.is_queued:
             self._admission.leave(reader)
@@ -288,15 +294,17 @@ class Replays:
     # --- sweeps ---
 
     def _promise(self, shared: _Shared, reader: Reader, ask: _Ask) -> None:
-        """Let a session wait for a sweep, or hand it what it asked for where that is all that it missed.
+        """Let a session wait for a sweep, or hand it what is here, where it is less than a turn and will not be more.
 
-        Then it goes out together with its welcome, as from the recent window.
+        If that is all that it missed, it goes out together with its welcome, as from the recent window.
         """
-        shared.stretch.expire(time.time())
-        if shared.stretch.holds(ask.after):
+        stretch = shared.stretch
+        stretch.expire(time.time())
+        if stretch.holds(ask.after):
             most = min(ask.batch, CHUNK)
-            found = shared.stretch.read(ask.after, reader.session.interest, most)
-            if len(found.events) < most and found.reached >= shared.exchange.recent.floor:
+            found = stretch.read(ask.after, reader.session.interest, most)
+            is_leaving = ask.after < stretch.kept_above and found.reached >= stretch.head
+            if len(found.events) < most and (is_leaving or found.reached >= shared.exchange.recent.floor):
                 self._hand_over(shared, reader, found)
                 return
         ask.is_promised = True
@@ -375,7 +383,7 @@ class Replays:
         ask = self._asks[reader]
         most = min(ask.batch, CHUNK)
         found = shared.stretch.read(ask.after, reader.session.interest, most)
-        if is_filling and len(found.events) < most:
+        if is_filling and len(found.events) < most and ask.after >= shared.stretch.kept_above:
             return 0  # it gets more at once later
         if not found.events and not found.holes and found.reached < shared.exchange.recent.floor:
             ask.after = found.reached
@@ -386,13 +394,15 @@ class Replays:
 
     def _hand_over(self, shared: _Shared, reader: Reader, found: Slice) -> None:
         shared.needed_s = self._loop.time()
+        if found.reached < shared.exchange.recent.floor:
+            shared.handed[reader] = None
         self._counters.events_from_sweeps += len(found.events)
         reader.guarded(partial(reader.replayed, Read(found.events, found.reached, found.holes)))
 
     async def _fill(self, shared: _Shared) -> None:
         """Read on: as much as there is room for, or as far as the recent window."""
         stretch, recent = shared.stretch, shared.exchange.recent
-        stretch.begin_fill()
+        stretch.begin_fill(keeps_half=bool(shared.handed))
         shared.asked = dict(self._asks)  # by what the first pull brings each is looked at once
         stretch.take((), recent.head)
         await asyncio.sleep(0)

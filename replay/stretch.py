@@ -30,6 +30,8 @@ class Stretch:
         self._window = RecentWindow(after, bytes_most=bytes_most, events_most=events_most, max_age_s=max_age_s)
         self._events_most, self._left_events = events_most, events_most
         self._bytes_most, self._left_bytes = bytes_most, bytes_most
+        self.kept_above = after
+        """What lies above stays here while this fill goes on."""
         self._ahead: deque[StoredEvent | Hole] = deque()
         """Read by the sweep before the feed had read as far."""
 
@@ -46,13 +48,20 @@ class Stretch:
         """Whether the sweep will soon be at ``after``."""
         return self.head <= after <= self.head + sharing.AHEAD_MOST
 
-    def begin_fill(self) -> None:
-        """What is taken from here on counts as one fill: all there is room for, and at least half of what fits.
+    def begin_fill(self, *, keeps_half: bool = True) -> None:
+        """What is taken from here on counts as one fill.
 
-        While there is room nothing is let go of; then half stays, for slower sessions.
+        It is all there is room for, if that is half of what fits, and nothing is let go of. Else it is the half of what
+        fits, so that the other half stays for slower sessions, or all.
         """
-        self._left_events = max(1, self._events_most // 2, self._events_most - len(self._window))
-        self._left_bytes = max(self._bytes_most // 2, self._bytes_most - self._window.bytes)
+        window = self._window
+        room_events, room_bytes = self._events_most - len(window), self._bytes_most - window.bytes
+        if room_events >= max(1, self._events_most // 2) and room_bytes >= self._bytes_most // 2:
+            self._left_events, self._left_bytes, self.kept_above = room_events, room_bytes, window.floor
+        else:
+            share = 2 if keeps_half else 1
+            self._left_events, self._left_bytes = max(1, self._events_most // share), self._bytes_most // share
+            self.kept_above = window.head
 
     @property
     def wanted(self) -> tuple[int, int]:

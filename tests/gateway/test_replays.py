@@ -182,6 +182,49 @@ async def test_a_sweep_does_not_run_ahead_of_those_whom_it_serves(monkeypatch: p
         assert all(reader.got[:FLOOR] == [*range(1, FLOOR + 1)] for reader in readers)
 
 
+@pytest.mark.parametrize(("is_slow", "fills"), [(False, 4), (True, 7)])
+async def test_half_of_what_was_read_is_kept_for_who_is_slower(
+    monkeypatch: pytest.MonkeyPatch, *, is_slow: bool, fills: int
+) -> None:
+    begun: list[bool] = []
+    begin_fill = Stretch.begin_fill
+
+    def watched(stretch: Stretch, *, keeps_half: bool) -> None:
+        begun.append(keeps_half)
+        begin_fill(stretch, keeps_half=keeps_half)
+
+    async with desk(monkeypatch, events=100) as at:
+        monkeypatch.setattr(Stretch, "begin_fill", watched)
+        slow, *readers = at.crowd(5, "s1")[1:]
+        slow.reads_on = not is_slow
+        await until(lambda: all(reader.position >= FLOOR for reader in readers))
+        assert begun == [False] + [is_slow] * (fills - 1)
+        assert all(reader.got == [1, 101, 201, 301] for reader in readers)
+        at.replays.leave(cast(Reader, slow))
+
+
+async def test_who_comes_while_what_it_stands_at_is_let_go_of_gets_what_is_here_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    late: list[FakeReader] = []
+
+    class Opening(FakeSweep):
+        async def read(self, most: int, bytes_most: int) -> list[StoredEvent | Hole]:
+            if self.head == 100:
+                late.extend([at.reader("late", "s1", 10), at.reader("late, nothing due", "nobody", 10)])
+                for reader in late:
+                    reader.ask()
+                assert [reader.position for reader in late] == [100, 100]
+            return await super().read(most, bytes_most)
+
+    async with desk(monkeypatch, events=100) as at:
+        monkeypatch.setattr(replays, "Sweep", lambda *given: Opening(at.stream, given[4]))
+        at.crowd(5, "s1")
+        await until(lambda: len(late) == 2 and all(reader.position >= FLOOR for reader in late))
+        assert [reader.got for reader in late] == [[101, 201, 301], []]
+        assert at.stream.durables_read == ["r0"]
+
+
 async def test_when_a_sweep_fails_those_who_wait_read_their_durables(monkeypatch: pytest.MonkeyPatch) -> None:
     async with desk(monkeypatch, events=100) as at:
         at.stream.fails_after = 150

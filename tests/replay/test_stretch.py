@@ -96,6 +96,26 @@ def test_the_first_fill_is_all_that_fits_in_events_and_the_next_is_half() -> Non
     assert [stretch.holds(after) for after in (PULL_EVENTS + 99, PULL_EVENTS + 100)] == [False, True]
 
 
+def test_a_fill_is_all_where_nobody_is_slower() -> None:
+    stretch = stretch_after(0, events=100)
+    stretch.take([event(seq) for seq in range(1, 101)], EVERYTHING)
+    stretch.begin_fill(keeps_half=False)
+    assert stretch.wanted[0] == 100
+
+
+@given(counts=st.lists(st.integers(1, 30), max_size=20), keeps_half=st.booleans(), most=st.integers(2, 60))
+@examples(100)
+def test_a_fill_lets_go_of_nothing_above_what_it_says(counts: list[int], *, keeps_half: bool, most: int) -> None:
+    stretch = stretch_after(0, events=most)
+    for count in counts:
+        stretch.begin_fill(keeps_half=keeps_half)
+        kept_above = stretch.kept_above
+        wanted = min(count, stretch.wanted[0])
+        stretch.take([event(seq) for seq in range(stretch.head + 1, stretch.head + wanted + 1)], EVERYTHING)
+        assert stretch.holds(kept_above)
+    assert stretch.kept_above == 0 or sum(counts[:-1]) > most - most // 2
+
+
 def test_one_event_beyond_what_fits_lets_go_of_the_lowest() -> None:
     stretch = stretch_after(0, events=50)
     assert filled(stretch, 1) == 50
