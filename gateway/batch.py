@@ -2,7 +2,7 @@
 
 from gateway.event_frame import event_frame
 from gateway.outstanding import Sent
-from gateway.websocket_frame import websocket_messages
+from gateway.websocket_frame import websocket_message, websocket_messages
 from mesh.event import StoredEvent
 
 
@@ -12,6 +12,12 @@ class Portion:
     __slots__ = ("bytes", "count", "entries", "messages")
 
     def __init__(self, events: list[StoredEvent], encoding: str) -> None:
+        if len(events) == 1:  # as an event that one session gets nearly always is
+            frame = event_frame(events[0], encoding, replay=False)
+            self.count, self.bytes = 1, len(frame)
+            self.entries = [Sent(events[0].seq, len(frame))]
+            self.messages = websocket_message(frame, encoding)
+            return
         frames = [event_frame(event, encoding, replay=False) for event in events]
         self.count = len(frames)
         self.entries = [Sent(event.seq, len(frame)) for event, frame in zip(events, frames, strict=True)]
@@ -30,8 +36,11 @@ class Batch:
         self.events = events
         self.first_seq = events[0].seq
         self.last_seq = events[-1].seq
-        self.is_plain = not any(event.is_withheld for event in events)
+        self.is_plain = True
         """Whether all of them may be delivered."""
+        for event in events:
+            if event.is_withheld:
+                self.is_plain = False
         self.portions: dict[str, Portion] = {}
         """What has been made of them so far, by encoding."""
 

@@ -57,13 +57,13 @@ class Exchange:
     def deliver(self, events: list[StoredEvent]) -> None:
         """The feed's next events, that came together: into the recent window, to every live session that matches."""
         runs: list[tuple[list[StoredEvent], dict[Attached, None]]] = []
+        self.events_in += len(events)
+        if not self.guard.is_idle:
+            self._look_for_leaks(events)
+        append, match = self.recent.append, self.hub.match
         for event in events:
-            self.events_in += 1
-            leaking = self.guard.look(event)
-            if leaking:
-                self._leaked(event, leaking)
-            self.recent.append(event)
-            holders = self.hub.match(event.subject)
+            append(event)
+            holders = match(event.subject)
             if runs and runs[-1][1] is holders:
                 runs[-1][0].append(event)
             elif holders:
@@ -73,6 +73,12 @@ class Exchange:
             self._offer(run, holders, often)
         if self._dirty or self._behind:
             self._flush()
+
+    def _look_for_leaks(self, events: list[StoredEvent]) -> None:
+        for event in events:
+            leaking = self.guard.look(event)
+            if leaking:
+                self._leaked(event, leaking)
 
     def _offer(self, run: list[StoredEvent], holders: dict[Attached, None], often: Container[Attached]) -> None:
         """Offer events, one after the other in the stream, to the sessions that they all go to.

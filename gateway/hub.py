@@ -9,10 +9,12 @@ S = TypeVar("S")
 
 
 class _Node(Generic[S]):
-    __slots__ = ("children", "holders", "tail")
+    __slots__ = ("any_token", "children", "holders", "tail")
 
     def __init__(self) -> None:
         self.children: dict[str, _Node[S]] = {}
+        self.any_token: _Node[S] | None = None
+        """The child ``*``, which is among the others, too: a publisher may use it as a letter."""
         self.holders: dict[S, None] = {}  # a dict keeps the order of joining: runs repeat
         self.tail: dict[S, None] = {}
         """Those whose pattern ends here with ``>``."""
@@ -38,6 +40,8 @@ class Hub(Generic[S]):
             child = node.children.get(token)
             if child is None:
                 child = node.children[token] = _Node()
+                if token == "*":  # noqa: S105  # NATS's wildcard
+                    node.any_token = child
             node = child
         holders = node.tail if is_tail else node.holders
         assert holder not in holders, "a pattern is held once"
@@ -59,12 +63,37 @@ class Hub(Generic[S]):
             if not parent.children[token].is_empty():
                 return
             del parent.children[token]
+            if token == "*":  # noqa: S105  # NATS's wildcard
+                parent.any_token = None
 
     def match(self, subject: str) -> dict[S, None]:
         """Everyone with a pattern that matches, each once. The result is not to be changed."""
         found: list[dict[S, None]] = []
         tokens = subject.split(".")
-        nodes = [self._root]
+        node: _Node[S] | None = self._root
+        for place, token in enumerate(tokens):
+            assert node is not None, "it ends below"
+            if node.any_token is not None:
+                self._match_ways(node, tokens[place:], found)
+                break
+            if node.tail:
+                found.append(node.tail)
+            node = node.children.get(token)
+            if node is None:
+                break
+        else:
+            if node is not None and node.holders:
+                found.append(node.holders)
+        if len(found) == 1:
+            return found[0]
+        merged: dict[S, None] = {}
+        for holders in found:
+            merged |= holders
+        return merged
+
+    def _match_ways(self, start: _Node[S], tokens: list[str], found: list[dict[S, None]]) -> None:
+        """The same where more than one way leads on."""
+        nodes = [start]
         for token in tokens:
             following: list[_Node[S]] = []
             for node in nodes:
@@ -73,16 +102,10 @@ class Hub(Generic[S]):
                 child = node.children.get(token)
                 if child is not None:
                     following.append(child)
-                any_token = node.children.get("*")
-                if any_token is not None and any_token is not child:  # a publisher may use "*" as a letter
+                any_token = node.any_token
+                if any_token is not None and any_token is not child:
                     following.append(any_token)
             nodes = following
             if not nodes:
-                break
+                return
         found.extend(node.holders for node in nodes if node.holders)
-        if len(found) == 1:
-            return found[0]
-        merged: dict[S, None] = {}
-        for holders in found:
-            merged |= holders
-        return merged

@@ -14,13 +14,14 @@ class LeakGuard:
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._is_idle = not policy.rules
+        self.is_idle = not policy.rules
+        """Whether nothing must be sealed: then no event needs to be looked at."""
         self.withheld = 0
         """Events withheld."""
 
     def look(self, event: StoredEvent) -> list[str]:
         """Withhold the event if it leaks; returns the declared pointers at which it does."""
-        if self._is_idle or not self._policy.declared(event.subject):
+        if self.is_idle or not self._policy.declared(event.subject):
             return []
         value = read_payload(event.payload)
         leaking = self._policy.leaks(event.subject, value) if value is not NOT_JSON else []

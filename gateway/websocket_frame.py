@@ -32,21 +32,22 @@ class SameMessages:
 def websocket_messages(frames: list[bytes], encoding: str) -> bytes:
     """Encoded frames as the bytes of one or more WebSocket messages, in order."""
     if len(frames) == 1:
-        return _message(frames[0], encoding)
+        return websocket_message(frames[0], encoding)
     parts: list[bytes] = []
     batch: list[bytes] = []
     size = 0
     for frame in frames:
         if batch and (size + len(frame) > MESSAGE_BYTES or len(batch) == MESSAGE_FRAMES):
-            parts.append(_message(join(batch, encoding), encoding))
+            parts.append(websocket_message(join(batch, encoding), encoding))
             batch, size = [], 0
         batch.append(frame)
         size += len(frame)
-    parts.append(_message(join(batch, encoding), encoding))
+    parts.append(websocket_message(join(batch, encoding), encoding))
     return b"".join(parts)
 
 
-def _message(payload: bytes, encoding: str) -> bytes:
+def websocket_message(payload: bytes, encoding: str) -> bytes:
+    """One WebSocket message, in one frame."""
     first = b"\x81" if encoding == JSON else b"\x82"
     size = len(payload)
     if size < 126:

@@ -72,23 +72,18 @@ def read_delivery(subject: bytes, reply: bytes, payload: bytes, header_block: by
     first = 2 if len(tokens) == 9 else 4
     if len(tokens) < first + 7 or tokens[0] != b"$JS" or tokens[1] != b"ACK":
         return None
+    _, consumer, _, stream_seq, delivered, nanoseconds, behind = tokens[first : first + 7]
     try:
-        seq, consumer_seq = int(tokens[first + 3]), int(tokens[first + 4])
-        time_ns, pending = int(tokens[first + 5]), int(tokens[first + 6])
+        seq, consumer_seq, time_ns, pending = int(stream_seq), int(delivered), int(nanoseconds), int(behind)
     except ValueError:
         return None
     if seq < 1 or consumer_seq < 1:
         return None
     try:
-        text, damaged = subject.decode(), False
+        event = StoredEvent(seq, subject.decode(), time_ns, payload, header_block)
     except UnicodeDecodeError:
-        text, damaged = subject.decode(errors="replace"), True
-    return Delivery(
-        StoredEvent(seq, text, time_ns, payload, header_block, damaged=damaged),
-        tokens[first + 1],
-        consumer_seq,
-        pending,
-    )
+        event = StoredEvent(seq, subject.decode(errors="replace"), time_ns, payload, header_block, damaged=True)
+    return Delivery(event, consumer, consumer_seq, pending)
 
 
 def headers_of(header_block: bytes) -> list[tuple[str, str]]:

@@ -61,7 +61,8 @@ class TappedClient(Client):
             await self._writer.drain()
 
     async def _flush_pending(self, force_flush: bool = False) -> None:  # noqa: FBT001, FBT002  # theirs
-        """Nothing: each command is written when it is made."""
+        """Each command is written when it is made: nothing waits, not even the PING that was just counted."""
+        self._pending_data_size = 0
 
     @property
     def is_full(self) -> bool:

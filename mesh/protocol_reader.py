@@ -68,12 +68,19 @@ class ProtocolReader:
                 others.append(data[at:body])
                 at = body
                 continue
-            headers, rest = _sizes(words, with_headers)
+            count = len(words) - with_headers
+            try:
+                rest = int(words[-1])
+                headers = int(words[-2]) if with_headers else 0
+            except (ValueError, IndexError):
+                raise Malformed("a message's size is no number") from None
+            if not (3 <= count <= 4 and 0 <= headers <= rest <= MESSAGE_MOST_BYTES):
+                raise Malformed("a message's line has too few words, too many, or a size out of range")
             after = body + rest
             if after + 2 > size:
                 self._keep(data, at, after + 2 - size)
                 break
-            reply = words[2] if len(words) == 4 + with_headers else b""
+            reply = words[2] if count == 4 else b""
             heard(words[1], words[0], reply, data[body + headers : after], data[body : body + headers])
             at = after + 2
         return b"".join(others)
@@ -83,17 +90,3 @@ class ProtocolReader:
         self._parts.append(data[at:])
         self._have = len(data) - at
         self._need = self._have + missing
-
-
-def _sizes(words: list[bytes], with_headers: int) -> tuple[int, int]:
-    """Bytes of the header block, and of all that follows a message's line."""
-    if not 3 <= len(words) - with_headers <= 4:
-        raise Malformed("a message's line has another number of words")
-    try:
-        rest = int(words[-1])
-        headers = int(words[-2]) if with_headers else 0
-    except ValueError:
-        raise Malformed("a message's size is no number") from None
-    if not 0 <= headers <= rest <= MESSAGE_MOST_BYTES:
-        raise Malformed("a message's size is out of range")
-    return headers, rest

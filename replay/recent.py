@@ -118,13 +118,14 @@ class RecentWindow:
         """Take the next event of the stream; holes before it have been told by ``skip``."""
         assert event.seq == self.head + 1, "the recent window is contiguous"
         self.head = event.seq
-        self._all.events.append(event)
+        window = self._all
+        window.events.append(event)
         lane = self._by_subject.get(event.subject)
         if lane is None:
             lane = self._by_subject[event.subject] = self._new_lane(event.subject)
         lane.events.append(event)
         self.bytes += event.size_bytes * BYTES_FACTOR + EVENT_OVERHEAD_BYTES
-        while self.bytes > self._bytes_most or len(self._all) > self._events_most:
+        while self.bytes > self._bytes_most or len(window.events) - window.start > self._events_most:
             self._evict()
 
     def expire(self, unix_s: float) -> None:

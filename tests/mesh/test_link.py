@@ -1,4 +1,4 @@
-"""The supervised connection against real servers, and the contract of the one nats-py method that is overridden."""
+"""The supervised connection against real servers, and the contract of nats-py's methods that are overridden."""
 
 import asyncio
 import itertools
@@ -96,6 +96,18 @@ async def test_a_subject_and_a_reply_that_are_not_utf_8_reach_the_tap(nats_serve
         await say_raw(nats_server, b"PUB %s re.\xff 1\r\nx\r\n" % bad, b"PUB %s 1\r\ny\r\n" % NAME)
         await until(lambda: len(heard) == 2)
         assert heard == [(bad, b"re.\xff", b"x", b""), (NAME, b"", b"y", b"")]
+        assert link.connects == 1
+
+
+@pytest.mark.parametrize("byte", [b"\x0b", b"\x0c", b"\x1c", b"\x85", b"\x00"])
+async def test_a_subject_may_hold_whatever_nats_server_takes(nats_server: EmbeddedServer, byte: bytes) -> None:
+    """A parser that splits at any white space would end the connection, and again after each reconnect."""
+    async with linked(nats_server, user="gateway") as link:
+        heard = await tapped(link)
+        odd = f"{SAY}.a".encode() + byte + b"b"
+        await say_raw(nats_server, b"PUB %s 1\r\nx\r\n" % odd, b"PUB %s 1\r\ny\r\n" % NAME)
+        await until(lambda: len(heard) == 2)
+        assert heard == [(odd, b"", b"x", b""), (NAME, b"", b"y", b"")]
         assert link.connects == 1
 
 

@@ -343,3 +343,24 @@ def test_one_scan_looks_at_a_bounded_number_of_events() -> None:
     assert (first.events, first.reached) == ([], SCAN_MOST)
     second = window.read(first.reached, interest, 10)
     assert ([one.seq for one in second.events], second.reached) == ([SCAN_MOST + 1], SCAN_MOST + 1)
+
+
+@pytest.mark.parametrize(
+    ("events", "unix_s", "expected"),
+    [(0, 0.0, 0), (10, 10.0, 0), (20, 20.0, 0), (30, 30.0, 10), (40, 40.0, 20), (45, 45.0, 25), (10, 101.0, 5)],
+)
+def test_the_older_half_is_what_goes_when_half_of_the_window_has_come(
+    events: int, unix_s: float, expected: int
+) -> None:
+    window = RecentWindow(0, bytes_most=ROOMY, events_most=40, max_age_s=MAX_AGE_S)
+    for seq in range(1, events + 1):
+        window.append(event(seq))
+    assert window.older_half(unix_s) == expected
+
+
+def test_the_older_half_is_one_of_bytes_too() -> None:
+    each = cost(event(1))
+    window = RecentWindow(0, bytes_most=10 * each, events_most=1_000)
+    for seq in range(1, 9):
+        window.append(event(seq))
+    assert window.older_half(0.0) == 3
