@@ -190,8 +190,7 @@ class TlsTransport(asyncio.Transport):
             self._break(error, done.set_exception if not done.done() else None)
             return False
         self._done = None
-        self._send()
-        self._protocol.connection_made(self)
+        self._protocol.connection_made(self)  # session tickets go with its first answer, or when all is read
         if not done.done():
             done.set_result(None)
         return True
@@ -211,9 +210,9 @@ class TlsTransport(asyncio.Transport):
         except ssl.SSLError as error:
             self._break(error)
             return
-        self._send()  # an answer that TLS itself wants to give
         if records and not self._is_closing:
             self._protocol.data_received(records[0] if len(records) == 1 else b"".join(records))
+        self._send()  # what TLS itself has to say and no write has taken along
         if has_ended:
             self._end()
 
