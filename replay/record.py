@@ -62,7 +62,7 @@ def session_key(owner: Owner) -> str:
     """The session's key: ``s-`` and 26 characters of base32 over SHA-256; each part is prefixed by its length."""
     parts = (owner.issuer, owner.subject, owner.session)
     digest = hashlib.sha256(b"".join(b"%d:%s" % (len(part.encode()), part.encode()) for part in parts)).digest()
-    return SESSION_PREFIX + base64.b32encode(digest).decode().lower()[:26]
+    return SESSION_PREFIX + base64.b32encode(digest[:20]).decode().lower()[:26]  # 26 characters are 130 bits
 
 
 def is_session_key(key: str) -> bool:
