@@ -96,18 +96,18 @@ class _Reading(asyncio.BufferedProtocol):
         self._socket = socket
         self._stream: Any = socket.get_protocol()
         self._reader = ProtocolReader(client.heard)
-        self._buffer = memoryview(bytearray(READ_BYTES))
+        self._piece = memoryview(bytearray(READ_BYTES))
         self._loop = asyncio.get_running_loop()
         self.is_full = False
         """Whether more bytes wait for the socket than may."""
 
     def get_buffer(self, sizehint: int) -> memoryview:
         del sizehint
-        return self._buffer
+        return self._piece
 
     def buffer_updated(self, nbytes: int) -> None:
         try:
-            others = self._reader.feed(bytes(self._buffer[:nbytes]))
+            others = self._reader.feed(bytes(self._piece[:nbytes]))
         except Malformed as error:
             log.error("NATS sent what cannot be read", extra={"error": str(error)})  # noqa: TRY400  # where says it all
             self._socket.abort()

@@ -3,20 +3,14 @@
 Beside it a plain NATS subscription: one process in nats-py on the same core, for the same publisher, at the same rate.
 """
 
-import contextlib
-from collections.abc import AsyncIterator
-
-import msgspec
-
 from bench.cases.course import Course, attempt, each_way, running
+from bench.cases.plain_nats import plain_nats
 from bench.measurement import Measurement
 from bench.plan import Plan
-from bench.process import Child, cpu_s
+from bench.process import cpu_s
 from bench.progress import say
 from bench.way import Order, Site, Way
-from bench.ways.jetstream import JetStream
 from bench.ways.tidewire import Tidewire
-from mesh.embedded import EmbeddedServer, default_config
 
 CASE = "latency"
 IDLE = "latency when idle"
@@ -73,7 +67,7 @@ async def _half_of_saturation(course: Course, way: Tidewire) -> int:
 
 
 async def _plain(site: Site, plan: Plan, rate: int) -> list[Measurement]:
-    async with _subscriber(site) as (jetstream, subscriber):
+    async with plain_nats(site) as (jetstream, subscriber):
         measured = []
         busy, idle = (round(rate * plan.latency_s), rate, plan.sessions), (IDLE_SESSIONS, 1, IDLE_SESSIONS)
         for case, (events, speed, sessions) in ((CASE, busy), (IDLE, idle)):
@@ -81,23 +75,3 @@ async def _plain(site: Site, plan: Plan, rate: int) -> list[Measurement]:
             values = await subscriber.ask(plan.patience_s, do="expect", events=events, within_s=plan.patience_s - 5)
             measured.append(Measurement(case=case, way=PLAIN, values=values | {"rate": float(speed)}))
         return measured
-
-
-@contextlib.asynccontextmanager
-async def _subscriber(site: Site) -> AsyncIterator[tuple[JetStream, Child]]:
-    """A nats-server whose gateway user may read events without JetStream, and the process that does."""
-    jetstream = JetStream(site)
-    config = jetstream.folder / "nats-plain.conf"
-    text = default_config().read_text(encoding="utf-8")
-    config.write_text(text.replace('"_INBOX_gw.>"', '"_INBOX_gw.>", $ORDERS_SUBJECTS'), encoding="utf-8")
-    jetstream.nats = EmbeddedServer(msgspec.structs.replace(jetstream.nats.settings, config=config))
-    subscriber = Child("bench.plain_subscriber", on=site.measured_on, log=jetstream.folder / "subscriber.log")
-    try:
-        await jetstream.start()
-        await subscriber.start()
-        password = jetstream.nats.password("gateway").reveal()
-        await subscriber.ask(30, do="subscribe", url=jetstream.nats.url, password=password)
-        yield jetstream, subscriber
-    finally:
-        await subscriber.stop()
-        await jetstream.stop()
