@@ -40,7 +40,9 @@ GATHER_S = 0.1
 HOLD_S = 0.5
 """Longest time in seconds for which asks that follow each other are gathered, to see whether a sweep saves."""
 PLACED_S = 5.0
-"""Seconds for which a durable that was placed counts as a sign of more to come."""
+"""Seconds after a durable was placed within which the next one counts as following it."""
+PLACED_MOST_S = 60.0
+"""Seconds for which durables that were placed one after the other count as a sign of as many to come."""
 PLACED_MOST = 1_000
 """Most of them that are remembered."""
 LINGER_S = 5.0
@@ -249,14 +251,17 @@ class Replays:
     def _start_for(self, strays: Mapping[Reader, _Ask], exchange: Exchange) -> int | None:
         if not self._config.sweeps.events or self._loop.time() < self._not_before_s:
             return None
-        while self._placed and self._placed[0][0] < self._loop.time() - PLACED_S:
-            self._placed.popleft()
+        now_s, placed = self._loop.time(), self._placed
+        if placed and placed[-1][0] < now_s - PLACED_S:
+            placed.clear()
+        while placed and placed[0][0] < now_s - PLACED_MOST_S:
+            placed.popleft()
         waiting = [
             ask.after
             for reader, ask in strays.items()
             if reader.exchange is exchange and not ask.is_cheap and not ask.is_promised
         ]
-        return sharing.best_start(waiting, [after for _, after in self._placed], exchange.recent.floor)
+        return sharing.best_start(waiting, [after for _, after in placed], exchange.recent.floor)
 
     # --- durables ---
 

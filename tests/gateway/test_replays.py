@@ -307,6 +307,30 @@ async def test_while_more_come_nobody_reads_a_durable_before_it_is_known_whether
         assert (at.stream.durables_read, len(at.stream.sweeps)) == (["r0"], 1)
 
 
+async def test_who_come_one_by_one_pay_for_durables_what_a_sweep_costs_and_then_share_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with desk(monkeypatch) as at:
+        monkeypatch.setattr(sharing, "EVENT_COST_S", 20.5 / FLOOR)
+        monkeypatch.setattr(sharing, "REPLAY_COST_S", 1.0)
+        for number in range(30):
+            reader = at.reader(f"r{number}", "s1")
+            reader.ask()
+            await until(lambda reader=reader: reader.position >= FLOOR)  # type: ignore[misc]
+            assert reader.got[:4] == [1, 101, 201, 301]
+        assert (len(at.stream.durables_read), len(at.stream.sweeps)) == (20, 1)
+
+
+async def test_who_come_one_by_one_with_long_pauses_read_their_durables(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with desk(monkeypatch) as at:
+        monkeypatch.setattr(replays, "PLACED_S", 0.0)
+        for number in range(30):
+            reader = at.reader(f"r{number}", "s1")
+            reader.ask()
+            await until(lambda reader=reader: reader.position >= FLOOR)  # type: ignore[misc]
+        assert (len(at.stream.durables_read), len(at.stream.sweeps)) == (30, 0)
+
+
 async def test_who_comes_while_all_that_fits_is_read_has_it_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     async with desk(monkeypatch) as at:
         monkeypatch.setattr(stretch, "PULL_EVENTS", 50)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replay.sharing import EVENT_COST_S, REPLAY_COST_S, SKIP_COST_S, best_start, fits
+from replay.sharing import EVENT_COST_S, REPLAY_COST_S, SKIP_COST_S, TRICKLE_LEAST, best_start, fits
 from tests.examples import examples
 
 FLOOR = 10_000_000
@@ -45,10 +45,11 @@ def test_durables_placed_a_moment_ago_are_a_sign_that_more_will_come() -> None:
     assert best_start(waiting, placed[1:], FLOOR) is None
 
 
-def test_a_sweep_begins_where_somebody_waits_and_not_for_one_alone() -> None:
+def test_a_sweep_begins_where_somebody_waits_and_for_one_only_when_many_came_before() -> None:
     placed = [FLOOR - 1_000] * 50
     assert best_start([FLOOR - 900, FLOOR - 800], placed, FLOOR) == FLOOR - 900
-    assert best_start([FLOOR - 900], placed, FLOOR) is None
+    assert best_start([FLOOR - 900], placed[:TRICKLE_LEAST], FLOOR) == FLOOR - 900
+    assert best_start([FLOOR - 900], placed[1:TRICKLE_LEAST], FLOOR) is None
     assert best_start([], placed, FLOOR) is None
 
 
