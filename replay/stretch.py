@@ -55,9 +55,9 @@ class Stretch:
         fits, so that the other half stays for slower sessions, or all.
         """
         window = self._window
-        room_events, room_bytes = self._events_most - len(window), self._bytes_most - window.bytes
-        if room_events >= max(1, self._events_most // 2) and room_bytes >= self._bytes_most // 2:
-            self._left_events, self._left_bytes, self.kept_above = room_events, room_bytes, window.floor
+        free_events, free_bytes = self._events_most - len(window), self._bytes_most - window.bytes
+        if free_events >= max(1, self._events_most // 2) and free_bytes >= self._bytes_most // 2:
+            self._left_events, self._left_bytes, self.kept_above = free_events, free_bytes, window.floor
         else:
             share = 2 if keeps_half else 1
             self._left_events, self._left_bytes = max(1, self._events_most // share), self._bytes_most // share
