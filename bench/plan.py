@@ -29,6 +29,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Events to them, one after the other."""
     private_rate: int = 2_500
     """How many of these a second."""
+    private_burst: int = 60_000
+    """Events to them as fast as they are taken."""
     per_session_events: int = 10_000
     """The same for a consumer per session, which is slower: for its CPU per event fewer do."""
     per_session_rate: int = 700
@@ -86,6 +88,7 @@ QUICK = Plan(
     private_sessions=500,
     private_events=4_000,
     private_rate=2_000,
+    private_burst=8_000,
     per_session_events=1_500,
     idle_sessions=1_000,
     idle_s=10.0,

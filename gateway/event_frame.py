@@ -102,7 +102,7 @@ def _encode_json(event: StoredEvent) -> bytes:
     start = _write_json(_envelope(event))[:-1]
     if read_payload(event.payload) is NOT_JSON:
         return start + b',"data_b64":"' + base64.b64encode(event.payload) + b'"}'
-    return start + b',"data":' + event.payload + b"}"
+    return b'%b,"data":%b}' % (start, event.payload)
 
 
 def _encode_msgpack(event: StoredEvent) -> bytes:

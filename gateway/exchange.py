@@ -143,7 +143,10 @@ class Exchange:
             now_s, unix_s = self._loop.time(), time.time()
             self.recent.expire(unix_s)
             for connection in self.timers.due(now_s):
-                connection.guarded(partial(connection.tick, now_s, unix_s))
+                try:
+                    connection.tick(now_s, unix_s)
+                except Exception:  # noqa: BLE001  # as above
+                    connection.fail()
             self._refresh_cursors(unix_s)
 
     def _refresh_cursors(self, unix_s: float) -> None:
@@ -155,9 +158,9 @@ class Exchange:
         if not self._unrefreshed:
             self._unrefreshed = list(self.by_key.values())
         half, share = self.recent.older_half(unix_s), ceil(len(self.by_key) * TICK_S / REFRESH_S)
-        for connection in self._unrefreshed[-share:]:
-            cursor = connection.cursor
-            if connection.is_attached and cursor.saved_through < min(half, connection.session.through):
+        for connection in self._unrefreshed[-share:] if half > self.recent.floor else ():
+            saved = connection.cursor.saved_through
+            if saved < half and saved < connection.session.through and connection.is_attached:
                 connection.save_soon()
         del self._unrefreshed[-share:]
 

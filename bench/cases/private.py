@@ -36,7 +36,7 @@ async def private(site: Site, plan: Plan) -> list[Measurement]:
             return [
                 await _deliver(course, events, rate, CASE),
                 await _deliver(course, events, rate, ACKED),
-                await _deliver(course, events, 0, SATURATED),
+                await _deliver(course, events if per_session else plan.private_burst, 0, SATURATED),
             ]
 
     # thousands of consumers take long to make, and cost so much more that one run is enough
@@ -64,8 +64,9 @@ async def _storing(site: Site, plan: Plan) -> list[Measurement]:
     try:
         await jetstream.start()
         measured = []
-        for case, rate in ((CASE, plan.private_rate), (SATURATED, 0)):
-            order = Order(events=plan.private_events, rate=rate, unread=True)
+        trickle, burst = (plan.private_events, plan.private_rate), (plan.private_burst, 0)
+        for case, (events, rate) in ((CASE, trickle), (SATURATED, burst)):
+            order = Order(events=events, rate=rate, unread=True)
             measured.append(await _broker(jetstream, order, case, STORING))
         return measured
     finally:
