@@ -235,8 +235,8 @@ MUTATIONS = (
     Mutation(CURSORS, "                self._wake.set()\n", "", "a cursor that could not be stored is not tried again"),
     Mutation(
         "gateway/outstanding.py",
-        "sent[0][0] <= seq",
-        "sent[0][0] < seq",
+        "sent[0].seq <= seq",
+        "sent[0].seq < seq",
         "the acknowledged event stays outstanding",
     ),
     Mutation(
