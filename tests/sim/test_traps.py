@@ -94,7 +94,7 @@ def test_trap_3_a_position_ahead_of_the_gateway_or_of_a_replica_is_waited_for() 
     faults = {"server lags": 0.3, "events step down": 3.0, "device cut": 0.2}
     floors = {"waits for the feed": 5, "outcome resumed": 20}
     quick: dict[str, Any] = {"window_messages": 100, "work_s": 0.0, "latency_s": 0.001, "publish_every_s": 0.05}
-    seen = worlds(floors, seeds=(2, 3, 7), gateways=3, subjects=1, recent_events=100, faults=faults, **quick)
+    seen = worlds(floors, seeds=(2, 3, 5), gateways=3, subjects=1, recent_events=100, faults=faults, **quick)
     assert not seen["gap stream_replaced"]
 
 
