@@ -159,7 +159,7 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True):
     """Replays of one tenant at once, at most ``replays``."""
     api_in_flight: Annotated[int, Meta(ge=1, le=1_000)] = 32
     """JetStream API calls without an answer at once, 1 to 1,000; the server drops everyone's when 10,000 wait."""
-    batch_events: Annotated[int, Meta(ge=1, le=10_000)] = 500
+    batch_events: Annotated[int, Meta(ge=1, le=10_000)] = 400
     """Events a durable is asked for at once, 1 to 10,000; never more than the session's window takes."""
 
 

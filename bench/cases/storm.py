@@ -2,8 +2,8 @@
 
 Three workers of one deployment: the *lost* one has the crowd, and is killed; the *survivor* has live sessions of its
 own, and takes the whole crowd, on the one core that is measured; *another* has live sessions, too, and takes nobody.
-Each has a port of its own, so that it is known where a session is. Events go on: to the live sessions of the two, and
-one to each of the crowd while it comes back, beside those that it missed.
+Each has a port of its own, so that it is known where a session is. Events to the
+live sessions of the two go on meanwhile; one to each of the crowd, when it is back, shows that all of it is live.
 
 The survivor and not a new worker, because that is what happens: clients are back within a second, while a new worker
 reads its window first. Beside it stands the time that the same clients need for TLS and the upgrade alone, with a
@@ -11,7 +11,6 @@ server that does nothing else. ``server_busy`` is the share of its core that the
 machine that kept the crowd, whose clients share the other core with nats-server and a publisher.
 """
 
-import asyncio
 import os
 import signal
 import time
@@ -31,8 +30,8 @@ from bench.ways.tidewire import Tidewire, value
 CASE = "storm"
 QUIET_ROUNDS = 4
 """Rounds of the trickle before the storm."""
-AGAIN_RATE = 500
-"""Events a second to the crowd while it comes back."""
+AGAIN_RATE = 2_000
+"""Events a second to the crowd once it is back: one for each."""
 
 
 async def storm(site: Site, plan: Plan) -> list[Measurement]:
@@ -73,12 +72,11 @@ async def _measure(plan: Plan, course: Course, live: Watched, lost: Tidewire, su
     calls, nats = await survivor.consumer_calls(), lost.jetstream.pid()
     step_back(course.load)
     server_s, broker_s, begun = cpu_s(survivor.servers()[0]), cpu_s(nats), time.monotonic()
-    on_top = asyncio.create_task(lost.publish(Order(events=crowd, rate=AGAIN_RATE, sessions=crowd)))
     say(f"storm: {crowd} sessions come back at once")
     told, during = await live.during(come_back(course, plan, survivor.port, due=missed))
     server_s, broker_s = cpu_s(survivor.servers()[0]) - server_s, cpu_s(nats) - broker_s
     seconds = time.monotonic() - begun
-    await on_top
+    await lost.publish(Order(events=crowd, rate=AGAIN_RATE, sessions=crowd))
     await course.expect(missed + 1)
     made = sum((await survivor.consumer_calls()).values()) - sum(calls.values())
     return Measurement(
