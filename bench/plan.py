@@ -25,7 +25,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Events to everyone, as fast as they are taken."""
     private_sessions: int = 10_000
     """Live sessions, each on a subject of its own."""
-    private_events: int = 20_000
+    private_events: int = 40_000
     """Events to them, one after the other."""
     private_rate: int = 2_500
     """How many of these a second."""

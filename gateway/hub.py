@@ -3,20 +3,22 @@
 A tree of tokens: looking a subject up costs its tokens, not the number of sessions.
 """
 
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 S = TypeVar("S")
+_NONE: dict[Any, Any] = {}
+"""In the place of every empty dict of the tree, which has three at each end: it stays empty."""
 
 
 class _Node(Generic[S]):
     __slots__ = ("any_token", "children", "holders", "tail")
 
     def __init__(self) -> None:
-        self.children: dict[str, _Node[S]] = {}
+        self.children: dict[str, _Node[S]] = _NONE
         self.any_token: _Node[S] | None = None
         """The child ``*``, which is among the others, too: a publisher may use it as a letter."""
-        self.holders: dict[S, None] = {}  # a dict keeps the order of joining: runs repeat
-        self.tail: dict[S, None] = {}
+        self.holders: dict[S, None] = _NONE  # a dict keeps the order of joining: runs repeat
+        self.tail: dict[S, None] = _NONE
         """Those whose pattern ends here with ``>``."""
 
     def is_empty(self) -> bool:
@@ -39,10 +41,16 @@ class Hub(Generic[S]):
         for token in tokens[:-1] if is_tail else tokens:
             child = node.children.get(token)
             if child is None:
+                if node.children is _NONE:
+                    node.children = {}
                 child = node.children[token] = _Node()
                 if token == "*":  # noqa: S105  # NATS's wildcard
                     node.any_token = child
             node = child
+        if is_tail and node.tail is _NONE:
+            node.tail = {}
+        elif not is_tail and node.holders is _NONE:
+            node.holders = {}
         holders = node.tail if is_tail else node.holders
         assert holder not in holders, "a pattern is held once"
         holders[holder] = None

@@ -1,8 +1,11 @@
 """Pure: what was sent to a session and not acknowledged, held against the client's window (P4.4)."""
 
-from collections import deque
+from bisect import bisect_right
+from operator import attrgetter
 
 import msgspec
+
+_seq = attrgetter("seq")
 
 
 class Sent(msgspec.Struct, frozen=True, gc=False):
@@ -21,7 +24,7 @@ class Outstanding:
         self.messages_most = messages_most
         self.bytes_most = bytes_most
         self.bytes = 0
-        self._sent: deque[Sent] | None = None  # none: nothing is outstanding, as it nearly always is
+        self._sent: list[Sent] | None = None  # none: nothing is outstanding, as it nearly always is
 
     def __len__(self) -> int:
         return len(self._sent) if self._sent is not None else 0
@@ -50,7 +53,7 @@ class Outstanding:
         """Count an event of ``size`` bytes as sent, if it fits. One that is larger than the whole window goes alone."""
         sent = self._sent
         if sent is None:
-            self._sent = deque((Sent(seq, size),))
+            self._sent = [Sent(seq, size)]
         elif len(sent) < self.messages_most and self.bytes + size <= self.bytes_most:
             sent.append(Sent(seq, size))
         else:
@@ -66,7 +69,7 @@ class Outstanding:
         if sent is None:
             if len(entries) > self.messages_most:
                 return False
-            self._sent = deque(entries)
+            self._sent = list(entries)
         elif len(sent) + len(entries) > self.messages_most:
             return False
         else:
@@ -79,8 +82,9 @@ class Outstanding:
         sent = self._sent
         if sent is None:
             return
-        while sent[0].seq <= seq:
-            self.bytes -= sent.popleft().size_bytes
-            if not sent:
-                self._sent = None
-                return
+        if sent[-1].seq <= seq:  # all of it, as nearly always
+            self._sent, self.bytes = None, 0
+            return
+        count = bisect_right(sent, seq, key=_seq)
+        self.bytes -= sum(each.size_bytes for each in sent[:count])
+        del sent[:count]

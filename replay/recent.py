@@ -77,8 +77,12 @@ class _Node:
     __slots__ = ("children", "lane")
 
     def __init__(self) -> None:
-        self.children: dict[str, _Node] = {}
+        self.children: dict[str, _Node] = _NO_CHILDREN
         self.lane: _Lane | None = None
+
+
+_NO_CHILDREN: dict[str, _Node] = {}
+"""All leaves share it: it stays empty."""
 
 
 class RecentWindow:
@@ -219,6 +223,8 @@ class RecentWindow:
         for token in subject.split("."):
             child = node.children.get(token)
             if child is None:
+                if node.children is _NO_CHILDREN:
+                    node.children = {}
                 child = node.children[token] = _Node()
             node = child
         node.lane = _Lane()

@@ -235,8 +235,8 @@ MUTATIONS = (
     Mutation(CURSORS, "                self._wake.set()\n", "", "a cursor that could not be stored is not tried again"),
     Mutation(
         "gateway/outstanding.py",
-        "sent[0].seq <= seq",
-        "sent[0].seq < seq",
+        "bisect_right(sent, seq, key=_seq)",
+        "bisect_right(sent, seq - 1, key=_seq)",
         "the acknowledged event stays outstanding",
     ),
     Mutation(
