@@ -23,7 +23,7 @@ KNOWN = {
     "back: feed": (["1 as 1", "2 as 2"], []),
 }
 """What both find. A durable in a file comes back too, where it was or a moment before."""
-BACK: tuple[tuple[list[str], list[str]], ...] = ((["3 as 3", "4 as 4"], []), (["1 as 1", "2 as 2"], []))
+BACK: tuple[tuple[list[str], list[str]], ...] = tuple(([f"{n} as {n}", f"{n + 1} as {n + 1}"], []) for n in (1, 2, 3))
 
 
 def check(found: dict[str, Any]) -> None:

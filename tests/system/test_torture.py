@@ -11,7 +11,7 @@ from mesh.api import Api, ApiError
 from mesh.embedded import EmbeddedServer
 from mesh.topology import Topology
 from security.errors import UpstreamUnavailable
-from tests.gateways import Gateway, running_gateway
+from tests.gateways import running_gateway
 from tests.servers import linked, replicated, running_cluster, running_server
 from tests.system.torture import Wanderer, torture
 
@@ -37,14 +37,8 @@ async def test_hand_over_loses_nothing_on_one_server(tmp_path: Path) -> None:
         running_gateway(server, tmp_path / "a") as large,
     ):
         check(await torture([server], [small, large], seed=1, events=EVENTS))
-        _reads_the_stream(small)
-
-
-def _reads_the_stream(gateway: Gateway) -> None:
-    """Durables were used as well, and what is read for several sessions at once."""
-    counters = gateway.house.counters
-    assert counters.events_from_durables > 5
-    assert counters.events_from_durables + counters.events_from_sweeps > 50
+        counters = small.house.counters
+        assert counters.events_from_durables + counters.events_from_sweeps > 50
 
 
 async def step_down(servers: list[EmbeddedServer], every_s: float, done: Counter[str]) -> None:
@@ -67,11 +61,11 @@ async def test_hand_over_loses_nothing_on_three_servers_whose_leaders_step_down(
     async with running_cluster(tmp_path / "nats", topology=replicated()) as cluster:
         one, two, three = cluster.servers
         async with (
-            running_gateway(one, tmp_path / "a", two, three, **SMALL) as small,
+            running_gateway(one, tmp_path / "a", two, three, **SMALL, sweeps={"events": 0}) as small,
             running_gateway(three, tmp_path / "a", two, one) as large,
         ):
             done: Counter[str] = Counter()
             trouble = asyncio.create_task(step_down(cluster.servers, 0.5, done))
             check(await torture(cluster.servers, [small, large], seed=2, events=EVENTS, within_s=80, trouble=[trouble]))
-            _reads_the_stream(small)
+            assert small.house.counters.events_from_durables > 50, "where nothing is shared"
             assert done["EVENTS"] >= 3, f"the leaders stepped down: {done}"
