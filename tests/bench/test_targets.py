@@ -160,6 +160,20 @@ def test_what_storing_costs_is_no_part_of_the_comparison_with_a_consumer_for_eac
     assert not verdict("private", of).reached
 
 
+def test_what_no_reader_of_nats_can_do_without_stands_beside_and_so_does_saturation() -> None:
+    of = PRIVATE | {("private", "plain subscription"): {"broker_us": 65.0}}
+    assert "one plain subscription 25.0 us beside it" in verdict("private", of).seen
+    of |= {
+        ("private at saturation", "floor"): us(25),
+        ("private at saturation", "tidewire"): us(70) | {"broker_us": 30.0},
+        ("private at saturation", "per-session"): us(100) | {"broker_us": 220.0},
+        ("private at saturation", "publishing"): {"broker_us": 20.0},
+    }
+    seen = verdict("private", of).seen
+    assert "at saturation: gateway 2.80 x, 70 us; nats-server 10.0 us beside storing" in seen
+    assert "a consumer per session 200 us" in seen
+
+
 def test_idle_latency_is_held_against_the_plain_subscriptions_own() -> None:
     assert not verdict("latency", LATENCY | {("latency when idle", "tidewire"): {"p99_ms": 6.1}}).reached
 
