@@ -74,11 +74,12 @@ def _private(of: Medians) -> Verdict:
     if ("private", "plain subscription") in of:
         plain = of["private", "plain subscription"]["broker_us"] - storing
         seen += f", one plain subscription {plain:.1f} us beside it: less than that no reader costs"
-    if (at_most := _ratio(of, "private at saturation", "tidewire", "floor", "server_us")) > 0:
-        least, full = of["private at saturation", "publishing"]["broker_us"], "private at saturation"
+    full = "private at saturation"
+    if (times := _ratio(of, full, "tidewire", "floor", "server_us")) > 0:
+        least = of[full, "publishing"]["broker_us"]
         ours_us, theirs_us = (of[full, way]["broker_us"] - least for way in ("tidewire", "per-session"))
         seen += (
-            f"; at saturation: gateway {at_most:.2f} x, {of[full, 'tidewire']['server_us']:.0f} us; "
+            f"; at saturation: gateway {times:.2f} x, {of[full, 'tidewire']['server_us']:.0f} us; "
             f"nats-server {ours_us:.1f} us beside storing, a consumer per session {theirs_us:.0f} us"
         )
     return Verdict(ratio <= 2 and beside * 50 <= rivals, seen)

@@ -39,9 +39,7 @@ async def private(site: Site, plan: Plan) -> list[Measurement]:
                 await _deliver(course, events if per_session else plan.private_burst, 0, SATURATED),
             ]
 
-    # thousands of consumers take long to make, and cost so much more that one run is enough
-    names = ("floor", "tidewire", "per-session") if plan.run == 1 else ("floor", "tidewire")
-    measured = await each_way(site, plan, CASE, names, one)
+    measured = await each_way(site, plan, CASE, ("floor", "tidewire", "per-session"), one)
     measured += await attempt(CASE, STORING, _storing(site, plan))
     return measured + await attempt(CASE, READING, _reading(site, plan))
 

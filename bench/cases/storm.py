@@ -2,8 +2,8 @@
 
 Three workers of one deployment: the *lost* one has the crowd, and is killed; the *survivor* has live sessions of its
 own, and takes the whole crowd, on the one core that is measured; *another* has live sessions, too, and takes nobody.
-Each has a port of its own, so that it is known where a session is. Events to the
-live sessions of the two go on meanwhile; one to each of the crowd, when it is back, shows that all of it is live.
+Each has a port of its own, so that it is known where a session is. Events to the live sessions of the two go on
+meanwhile; one to each of the crowd, when it is back, shows that all of it is live.
 
 The survivor and not a new worker, because that is what happens: clients are back within a second, while a new worker
 reads its window first. Beside it stands the time that the same clients need for TLS and the upgrade alone, with a
