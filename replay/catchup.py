@@ -20,8 +20,8 @@ places it elsewhere, with the patterns of before. Once it has delivered, its num
 before, the leader's word for what comes first tells; and its filter is looked at after each pull. Then it is placed
 anew and nothing is handed on.
 
-What is lost shows in the state that is asked for after the events were read: a first sequence above the position, or
-deleted sequences in between. Then a ``Hole`` is handed on with the events.
+What is lost shows in the state that is asked for after the events were read, together with the filter: a first sequence
+above the position, or deleted sequences in between. Then a ``Hole`` is handed on with the events.
 """
 
 from collections.abc import Generator, Sequence
@@ -70,8 +70,19 @@ class AskNext(msgspec.Struct, frozen=True):
     pattern: str
 
 
-class AskFilter(msgspec.Struct, frozen=True):
-    """Ask whether the consumer still has the filter that it was placed with. Answered by True or False."""
+class AskAfterPull(msgspec.Struct, frozen=True):
+    """Ask what must be younger than a pull's events, both at once: the consumer's filter, and the stream's state.
+
+    Answered by ``AfterPull``.
+    """
+
+
+class AfterPull(msgspec.Struct, frozen=True):
+    """What was asked for once a pull had ended."""
+
+    is_ours: bool
+    """Whether the consumer still has the filter that it was placed with."""
+    state: State
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -117,8 +128,8 @@ class Failed(msgspec.Struct, frozen=True):
     reason: str
 
 
-Ask = AskState | AskNext | AskFilter | Place | Pull
-Answer = State | Pulled | int | None
+Ask = AskState | AskNext | AskAfterPull | Place | Pull
+Answer = State | AfterPull | Pulled | int | None
 Reading = Generator[Ask, Answer, Read | Failed]
 
 
@@ -153,19 +164,22 @@ def read(
             if isinstance(proved, Failed):
                 return proved
             if proved >= floor:
-                return (yield from _finish(after, [], proved))
+                return (yield from _finish(after, [], proved, (yield from _state())))
             next_seq = proved + 1
         pulled = yield from _pull(after, standing, batch, max_bytes, DRY_WAIT_S if dry else 0.0)
         if isinstance(pulled, Failed):
             return pulled
         if pulled == []:
             dry += 1
-        elif pulled is None or (next_seq is not None and pulled[0].seq > next_seq) or not (yield AskFilter()):
-            standing.after = UNKNOWN
-            places += 1
-        else:
-            reached = min(pulled[-1].seq, head)  # beyond head the consumer is ahead of the feed, which will bring it
-            return (yield from _finish(after, [event for event in pulled if event.seq <= head], reached))
+            continue
+        if pulled is not None and (next_seq is None or pulled[0].seq <= next_seq):
+            now = yield AskAfterPull()
+            assert isinstance(now, AfterPull), "filter and state were asked for"
+            if now.is_ours:
+                reached = min(pulled[-1].seq, head)  # beyond it the consumer is ahead of the feed, which will bring it
+                return (yield from _finish(after, [event for event in pulled if event.seq <= head], reached, now.state))
+        standing.after = UNKNOWN
+        places += 1
     standing.after, standing.remake = UNKNOWN, True
     return Failed("the consumer does not deliver what the leader has")
 
@@ -202,8 +216,7 @@ def _take(deliveries: Sequence[Delivery], standing: Standing) -> list[StoredEven
 
 def _prove(after: int, patterns: Sequence[str], floor: int, head: int) -> Generator[Ask, Answer, int | Failed]:
     """The position up to which the leader has nothing that matches, above ``after``; at most ``head``."""
-    before = yield AskState()
-    assert isinstance(before, State), "the state was asked for"
+    before = yield from _state()
     if before.last_seq < floor:
         return Failed("the stream's leader has not caught up")
     complete = min(head, before.last_seq)
@@ -214,22 +227,24 @@ def _prove(after: int, patterns: Sequence[str], floor: int, head: int) -> Genera
             complete = min(complete, found - 1)
     if complete < floor:
         return complete  # something is there: no absence has to be proved
-    behind = yield AskState()
-    assert isinstance(behind, State), "the state was asked for"
+    behind = yield from _state()
     if behind.leader != before.leader or not before.leader:
         return Failed("the stream's leader changed")
     return complete
 
 
-def _finish(after: int, events: list[StoredEvent], reached: int) -> Generator[Ask, Answer, Read]:
-    """Look for what was lost between ``after`` and ``reached``, in a state younger than the events."""
-    state = yield AskState()
+def _state(*, deleted: bool = False) -> Generator[Ask, Answer, State]:
+    state = yield AskState(deleted)
     assert isinstance(state, State), "the state was asked for"
+    return state
+
+
+def _finish(after: int, events: list[StoredEvent], reached: int, state: State) -> Generator[Ask, Answer, Read]:
+    """Look for what was lost between ``after`` and ``reached``, in ``state``, which is younger than the events."""
     is_listed = state.num_deleted <= DELETED_DETAILS_MOST
     if state.num_deleted and is_listed:
         # first_seq and the list from one answer: what expires meanwhile leaves the list
-        state = yield AskState(deleted=True)
-        assert isinstance(state, State), "the state was asked for"
+        state = yield from _state(deleted=True)
     holes: list[Hole] = []
     if state.first_seq > after + 1:
         holes.append(Hole(after, state.first_seq, "expired"))

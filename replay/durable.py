@@ -122,8 +122,7 @@ class Durable:
         api, stream = self._shared.api, self._shared.stream
         match ask:
             case catchup.AskState(deleted):
-                info = await (api.deleted(stream) if deleted else api.stream_info(stream))
-                return self._state(info)
+                return self._state(await (api.deleted(stream) if deleted else api.stream_info(stream)))
             case catchup.AskNext(seq, pattern):
                 found = await api.next_message(stream, seq, pattern)
                 if isinstance(found, ApiError):
@@ -131,8 +130,11 @@ class Durable:
                         raise UpstreamUnavailable(f"stream {stream}: {found.description}")
                     return None
                 return found.seq
-            case catchup.AskFilter():
-                return await self._has_filter(filter_subjects(patterns))
+            case catchup.AskAfterPull():
+                is_ours, info = await asyncio.gather(
+                    self._has_filter(filter_subjects(patterns)), api.stream_info(stream)
+                )
+                return catchup.AfterPull(is_ours, self._state(info))
             case catchup.Place(after, remake):
                 await self._place(after, patterns, remake=remake)
                 return None

@@ -356,9 +356,10 @@ class LivesMachine(RuleBasedStateMachine):
     def answer(self, question: catchup.Ask, patterns: list[str]) -> Any:
         stream, standing = self.stream, self.standing
         match question:
-            case catchup.AskState():
+            case catchup.AskState() | catchup.AskAfterPull():
                 deleted = stream.deleted
-                return catchup.State("n1", stream.first_seq, stream.last_seq, len(deleted), deleted)
+                state = catchup.State("n1", stream.first_seq, stream.last_seq, len(deleted), deleted)
+                return state if isinstance(question, catchup.AskState) else catchup.AfterPull(is_ours=True, state=state)
             case catchup.AskNext(seq, pattern):
                 return stream.next_after(seq - 1, [pattern])
             case catchup.Pull(batch):

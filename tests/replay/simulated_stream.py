@@ -87,19 +87,28 @@ class Simulation:
     def _answer(self, ask: catchup.Ask) -> catchup.Answer:
         match ask:
             case catchup.AskState(deleted):
-                inside = tuple(sorted(seq for seq in self.gone if seq >= self.first_seq))
-                listed = inside if deleted else ()
-                return catchup.State(f"n{self.leader}", self.first_seq, self.leader_last, len(inside), listed)
+                return self._state(deleted=deleted)
             case catchup.AskNext(seq, pattern):
                 stored = range(max(seq, 1), self.leader_last + 1)
                 return next((s for s in stored if s not in self.gone and _matches(pattern, self.published[s])), None)
-            case catchup.AskFilter():
-                return self.filter == self.patterns
+            case catchup.AskAfterPull():
+                if self.random.random() < 0.5:
+                    is_ours = self.filter == self.patterns
+                    self._weather()  # between the two answers, in either order
+                    return catchup.AfterPull(is_ours, self._state())
+                state = self._state()
+                self._weather()
+                return catchup.AfterPull(self.filter == self.patterns, state)
             case catchup.Place(after):
                 self.stands, self.is_anew, self.filter = [(after, 0)], False, self.patterns
                 return None
             case catchup.Pull(batch, max_bytes):
                 return self._pull(batch, max_bytes)
+
+    def _state(self, *, deleted: bool = False) -> catchup.State:
+        inside = tuple(sorted(seq for seq in self.gone if seq >= self.first_seq))
+        listed = inside if deleted else ()
+        return catchup.State(f"n{self.leader}", self.first_seq, self.leader_last, len(inside), listed)
 
     def _pull(self, batch: int, max_bytes: int) -> catchup.Pulled:
         if not self.stands:

@@ -15,9 +15,10 @@ from replay.catchup import (
     DRY_WAIT_S,
     PLACES_MOST,
     UNKNOWN,
+    AfterPull,
     Answer,
     Ask,
-    AskFilter,
+    AskAfterPull,
     AskNext,
     AskState,
     Failed,
@@ -51,16 +52,11 @@ def brought(*seqs: int, first: int = 1, status: int = 0) -> Pulled:
 
 
 def run(after: int, steps: Steps, standing: Standing | None = None, patterns: Sequence[str] = (P,)) -> Read | Failed:
-    """Read after ``after``: each question must be the next of ``steps``, and no more may be asked.
-
-    The filter is still ours wherever ``steps`` do not say otherwise.
-    """
+    """Read after ``after``: each question must be the next of ``steps``, and no more may be asked."""
     reading = read(after, patterns, FLOOR, HEAD, standing or Standing(), BATCH, BYTES)
     answer: Answer = None
     for number, (ask, next_answer) in enumerate(steps):
         asked = reading.send(answer)
-        if isinstance(asked, AskFilter) and not isinstance(ask, AskFilter):
-            asked = reading.send(True)  # noqa: FBT003  # an answer
         assert asked == ask, f"question {number}"
         answer = next_answer
     with pytest.raises(StopIteration) as done:
@@ -72,6 +68,11 @@ def run(after: int, steps: Steps, standing: Standing | None = None, patterns: Se
 def got(result: Read | Failed) -> tuple[list[int], int, list[Hole]]:
     assert isinstance(result, Read), result
     return [event.seq for event in result.events], result.reached, result.holes
+
+
+def after_pull(state: State = STATE, *, is_ours: bool = True) -> tuple[Ask, Answer]:
+    """The one question that comes after a pull that brought something."""
+    return AskAfterPull(), AfterPull(is_ours, state)
 
 
 def probe(after: int, found: int | None, state: State = STATE) -> Steps:
@@ -91,7 +92,7 @@ def test_what_comes_next_above_the_floor_is_read_from_the_recent_window(found: i
 
 def test_what_comes_next_at_the_floor_is_read_from_the_consumer() -> None:
     standing = Standing()
-    steps: Steps = [*probe(50, FLOOR), (Place(50), None), (PULL, brought(FLOOR)), (AskState(), STATE)]
+    steps: Steps = [*probe(50, FLOOR), (Place(50), None), (PULL, brought(FLOOR)), after_pull()]
     assert got(run(50, steps, standing)) == ([FLOOR], FLOOR, [])
     assert standing == Standing(FLOOR, 1)
 
@@ -110,21 +111,21 @@ def test_several_patterns_are_complete_to_the_lowest_of_their_next_events() -> N
 
 def test_a_consumer_that_stands_right_is_read_on_from_without_another_question() -> None:
     standing = Standing(after=60, consumer_seq=7)
-    assert got(run(60, [(PULL, brought(70, 80, first=8)), (AskState(), STATE)], standing)) == ([70, 80], 80, [])
+    assert got(run(60, [(PULL, brought(70, 80, first=8)), after_pull()], standing)) == ([70, 80], 80, [])
     assert standing == Standing(80, 9)
 
 
 def test_an_event_above_the_floor_proves_all_before_it() -> None:
-    steps: Steps = [(PULL, brought(70, 110, first=3)), (AskState(), STATE)]
+    steps: Steps = [(PULL, brought(70, 110, first=3)), after_pull()]
     assert got(run(60, steps, Standing(60, 2))) == ([70, 110], 110, [])
 
 
 def test_events_that_the_feed_has_not_read_are_left_to_it() -> None:
     standing = Standing(60, 4)
-    steps: Steps = [(PULL, brought(70, HEAD, HEAD + 1, HEAD + 9, first=5)), (AskState(), STATE)]
+    steps: Steps = [(PULL, brought(70, HEAD, HEAD + 1, HEAD + 9, first=5)), after_pull()]
     assert got(run(60, steps, standing)) == ([70, HEAD], HEAD, [])
     assert standing.after == HEAD + 9, "the consumer has moved on all the same, and is placed anew if it is needed"
-    assert got(run(60, [(PULL, brought(HEAD + 1, first=5)), (AskState(), STATE)], Standing(60, 4))) == ([], HEAD, [])
+    assert got(run(60, [(PULL, brought(HEAD + 1, first=5)), after_pull()], Standing(60, 4))) == ([], HEAD, [])
 
 
 # --- the leader's word ---
@@ -171,7 +172,7 @@ def run_until_pull(steps: Steps, patterns: Sequence[str]) -> Ask:
 def test_an_empty_pull_is_no_proof_and_the_replica_is_waited_for(status: int) -> None:
     dry = Pulled((), status, "No Messages")
     steps: Steps = [*probe(50, 60), (Place(50), None), (PULL, dry), *probe(50, 60), (WAIT, dry), *probe(50, 60)]
-    assert got(run(50, [*steps, (WAIT, brought(60)), (AskState(), STATE)])) == ([60], 60, [])
+    assert got(run(50, [*steps, (WAIT, brought(60)), after_pull()])) == ([60], 60, [])
 
 
 def test_an_empty_pull_ends_the_read_once_the_leader_says_that_nothing_is_left() -> None:
@@ -192,7 +193,7 @@ def test_a_consumer_that_stays_dry_is_made_anew() -> None:
     ]
     assert isinstance(run(60, dry, standing), Failed)
     assert (standing.after, standing.remake) == (UNKNOWN, True)
-    again: Steps = [*probe(60, 70), (Place(60, remake=True), None), (PULL, brought(70)), (AskState(), STATE)]
+    again: Steps = [*probe(60, 70), (Place(60, remake=True), None), (PULL, brought(70)), after_pull()]
     assert got(run(60, again, standing)) == ([70], 70, [])
     assert not standing.remake
 
@@ -203,7 +204,7 @@ def test_the_last_wait_may_still_bring_the_events() -> None:
         *probe(60, 70),
         *(step for _ in range(DRY_MOST - 1) for step in ((WAIT, NOTHING), *probe(60, 70))),
     ]
-    assert got(run(60, [*dry, (WAIT, brought(70, first=5)), (AskState(), STATE)], Standing(60, 4))) == ([70], 70, [])
+    assert got(run(60, [*dry, (WAIT, brought(70, first=5)), after_pull()], Standing(60, 4))) == ([70], 70, [])
 
 
 # --- deliveries out of order ---
@@ -223,7 +224,7 @@ def test_the_last_wait_may_still_bring_the_events() -> None:
     ],
 )
 def test_a_consumer_that_is_not_where_it_should_be_is_placed_anew_and_nothing_of_it_is_taken(wrong: Pulled) -> None:
-    again: Steps = [*probe(60, 65), (Place(60), None), (PULL, brought(65, 70)), (AskState(), STATE)]
+    again: Steps = [*probe(60, 65), (Place(60), None), (PULL, brought(65, 70)), after_pull()]
     steps: Steps = [(PULL, wrong), *again]
     assert got(run(60, steps, Standing(60, 4))) == ([65, 70], 70, [])
 
@@ -239,7 +240,7 @@ def test_a_consumer_that_never_stands_right_is_made_anew() -> None:
 def test_the_last_place_may_still_stand_right() -> None:
     place: Steps = [*probe(50, 60), (Place(50), None)]
     wrong: Steps = [*place, (PULL, brought(60, first=2))]
-    steps: Steps = [*[*wrong] * (PLACES_MOST - 1), *place, (PULL, brought(60)), (AskState(), STATE)]
+    steps: Steps = [*[*wrong] * (PLACES_MOST - 1), *place, (PULL, brought(60)), after_pull()]
     assert got(run(50, steps)) == ([60], 60, [])
 
 
@@ -249,18 +250,18 @@ def test_the_last_place_may_still_stand_right() -> None:
 def test_a_consumer_that_begins_above_what_the_leader_has_next_is_placed_anew() -> None:
     place: Steps = [*probe(50, 60), (Place(50), None)]
     moved: Steps = [*place, (PULL, brought(70, 80))]
-    assert got(run(50, [*moved, *place, (PULL, brought(60, 70)), (AskState(), STATE)])) == ([60, 70], 70, [])
+    assert got(run(50, [*moved, *place, (PULL, brought(60, 70)), after_pull()])) == ([60, 70], 70, [])
 
 
 def test_a_consumer_that_was_placed_and_has_not_delivered_yet_is_held_against_the_leaders_word() -> None:
     parked: Steps = [*probe(60, 65), (PULL, brought(70))]
-    again: Steps = [*probe(60, 65), (Place(60), None), (PULL, brought(65)), (AskState(), STATE)]
+    again: Steps = [*probe(60, 65), (Place(60), None), (PULL, brought(65)), after_pull()]
     assert got(run(60, [*parked, *again], Standing(60, 0))) == ([65], 65, [])
 
 
 def test_a_consumer_whose_filter_was_changed_hands_nothing_on() -> None:
     place: Steps = [*probe(50, 60), (Place(50), None), (PULL, brought(60))]
-    steps: Steps = [*place, (AskFilter(), False), *place, (AskFilter(), True), (AskState(), STATE)]
+    steps: Steps = [*place, after_pull(is_ours=False), *place, after_pull()]
     assert got(run(50, steps)) == ([60], 60, [])
 
 
@@ -269,12 +270,12 @@ def test_a_consumer_whose_filter_was_changed_hands_nothing_on() -> None:
 
 def test_an_event_larger_than_the_room_that_is_left_goes_alone() -> None:
     too_large = Pulled((), 409, "Message Size Exceeds MaxBytes")
-    steps: Steps = [(PULL, too_large), (Pull(1, 0, 0.0), brought(70, first=5)), (AskState(), STATE)]
+    steps: Steps = [(PULL, too_large), (Pull(1, 0, 0.0), brought(70, first=5)), after_pull()]
     assert got(run(60, steps, Standing(60, 4))) == ([70], 70, [])
 
 
 def test_what_came_before_a_status_is_taken() -> None:
-    steps: Steps = [(PULL, brought(70, first=5, status=409)), (AskState(), STATE)]
+    steps: Steps = [(PULL, brought(70, first=5, status=409)), after_pull()]
     assert got(run(60, steps, Standing(60, 4))) == ([70], 70, [])
 
 
@@ -290,7 +291,7 @@ def test_a_consumer_that_has_gone_fails_the_read_and_is_made_by_the_next(
     standing = Standing(60, 4)
     failed = run(60, [(PULL, Pulled((), status, description))], standing)
     assert failed == Failed(f"{status} {description}")
-    steps: Steps = [*probe(60, 70), (Place(60, remake), None), (PULL, brought(70)), (AskState(), STATE)]
+    steps: Steps = [*probe(60, 70), (Place(60, remake), None), (PULL, brought(70)), after_pull()]
     assert got(run(60, steps, standing)) == ([70], 70, [])
 
 
@@ -299,7 +300,7 @@ def test_a_consumer_that_has_gone_fails_the_read_and_is_made_by_the_next(
 
 @pytest.mark.parametrize(("first_seq", "holes"), [(61, []), (62, [Hole(60, 62, "expired")])])
 def test_what_expired_above_the_position_is_a_hole(first_seq: int, holes: list[Hole]) -> None:
-    steps: Steps = [(PULL, brought(70, first=5)), (AskState(), State("n1", first_seq, HEAD))]
+    steps: Steps = [(PULL, brought(70, first=5)), after_pull(State("n1", first_seq, HEAD))]
     assert got(run(60, steps, Standing(60, 4))) == ([70], 70, holes)
 
 
@@ -317,22 +318,22 @@ def test_deleted_events_between_the_position_and_the_one_reached_are_a_hole(
 ) -> None:
     few = State("n1", 1, HEAD, len(deleted))
     listed = State("n1", 1, HEAD, len(deleted), deleted)
-    steps: Steps = [(PULL, brought(70, first=5)), (AskState(), few), (AskState(deleted=True), listed)]
+    steps: Steps = [(PULL, brought(70, first=5)), after_pull(few), (AskState(deleted=True), listed)]
     assert got(run(60, steps, Standing(60, 4))) == ([70], 70, holes)
 
 
 def test_deleted_events_that_expire_between_two_questions_are_a_hole() -> None:
     before, later = State("n1", 1, HEAD, 2), State("n1", 66, HEAD)
-    steps: Steps = [(PULL, brought(70, first=5)), (AskState(), before), (AskState(deleted=True), later)]
+    steps: Steps = [(PULL, brought(70, first=5)), after_pull(before), (AskState(deleted=True), later)]
     assert got(run(60, steps, Standing(60, 4))) == ([70], 70, [Hole(60, 66, "expired")])
 
 
 def test_more_deleted_events_than_are_listed_are_a_hole_as_long_as_the_read() -> None:
     many = State("n1", 1, HEAD, DELETED_DETAILS_MOST + 1)
-    steps: Steps = [(PULL, brought(70, first=5)), (AskState(), many)]
+    steps: Steps = [(PULL, brought(70, first=5)), after_pull(many)]
     assert got(run(60, steps, Standing(60, 4))) == ([70], 70, [Hole(60, 71, "deleted")])
     limit = State("n1", 1, HEAD, DELETED_DETAILS_MOST)
-    listed: Steps = [(PULL, brought(70, first=5)), (AskState(), limit), (AskState(deleted=True), limit)]
+    listed: Steps = [(PULL, brought(70, first=5)), after_pull(limit), (AskState(deleted=True), limit)]
     assert got(run(60, listed, Standing(60, 4))) == ([70], 70, [])
 
 
