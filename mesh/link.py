@@ -37,8 +37,6 @@ log = logging.getLogger(__name__)
 ENDED = (NatsError, OSError, RuntimeError)
 """What a connection that has ended raises; the last is uvloop's for a transport that is closed."""
 
-_AT_ONCE = contextlib.nullcontext()
-
 
 class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where and as whom to connect. Files are read again at each attempt, so that renewed credentials are found."""
@@ -176,12 +174,21 @@ class Link:
     async def publish(
         self, subject: str, payload: bytes, *, reply: str = "", headers: dict[str, str] | None = None
     ) -> None:
-        """Hand a message to the connection. Returning says nothing about its arrival."""
+        """Hand a message to the connection, and wait while that is full. Returning says nothing about its arrival."""
+        self._send(subject, payload, reply, headers)
+        client = self._client
+        if client is not None and client.is_full:
+            try:
+                await client.drained()
+            except ENDED as error:
+                raise UpstreamUnavailable(f"publish: {type(error).__name__}") from error
+
+    def _send(self, subject: str, payload: bytes, reply: str, headers: dict[str, str] | None) -> None:
         client = self._client
         if client is None or not self._up.is_set():
             raise UpstreamUnavailable("no connection to NATS")
         try:
-            await client.publish(subject, payload, reply=reply, headers=headers)
+            client.send(subject, payload, reply, headers)
         except ENDED as error:
             raise UpstreamUnavailable(f"publish: {type(error).__name__}") from error
 
@@ -194,14 +201,12 @@ class Link:
         lost: the request may or may not have had its effect.
         """
         token = b"%d" % next(self._tokens)
+        self._send(subject, payload, f"{self._inbox}.r.{token.decode()}", headers)
         answer: asyncio.Future[Reply] = self._loop.create_future()
         self._answers[token] = answer
         late = self._loop.call_later(timeout_s, _too_late, answer)
-        client = self._client
         try:
-            async with asyncio.timeout(timeout_s) if client is not None and client.is_full else _AT_ONCE:
-                await self.publish(subject, payload, reply=f"{self._inbox}.r.{token.decode()}", headers=headers)
-            reply = await answer
+            reply = await answer  # while the connection is full, too: no answer comes before what it answers
         except TimeoutError:
             raise UpstreamUnavailable(f"no answer from {subject} within {timeout_s} s") from None
         finally:

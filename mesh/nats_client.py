@@ -2,18 +2,20 @@
 
 nats-py reads through a stream, a future and a task, and writes through a queue and another task: each event would pay
 for all of them. Here the socket's own callback takes the messages out and gives them to taps; every other line goes on
-to nats-py's stream, as do the socket's end and its errors, so that its life cycle is nats-py's own. Commands are
-written to the transport as they are made: the event loop sends together what was written in one of its rounds. Three
+to nats-py's stream, as do the socket's end and its errors, so that its life cycle is nats-py's own. Messages of one
+round of the event loop are written together: each write is a call of the system, and uvloop makes it at once. Three
 private methods of nats-py are overridden, ``_process_connect_init``, ``_send_command`` and ``_flush_pending``;
 ``tests/mesh/test_link.py`` pins them.
 """
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from nats.aio.client import Client
+from nats.errors import BadHeaderError, BadSubjectError, ConnectionClosedError, MaxPayloadError
 
 from mesh.protocol_reader import Malformed, ProtocolReader
 
@@ -23,6 +25,13 @@ READ_BYTES = 64 * 1024
 """Most bytes read at a time; after as many, what else waits in the event loop has its turn."""
 WRITE_MOST_BYTES = 1024 * 1024
 """Bytes that wait for the socket from which on whoever sends waits, too."""
+TOGETHER_BYTES = 64 * 1024
+"""Messages of one round that are as long are written before it ends: what is full shows in time."""
+
+_UNFIT: Final = re.compile(r"[ \t\r\n]")
+"""In a subject it would end the subject, or begin a command of its own."""
+_NO_NEW_LINE: Final = str.maketrans("\r\n", "  ")
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 TapCallback = Callable[[bytes, bytes, bytes, bytes], None]
 """What a tap calls: subject, reply, payload and header block (both may be empty), as they came."""
@@ -39,7 +48,11 @@ class TappedClient(Client):
         self._taps = taps
         self._after_read = after_read
         self._writer: asyncio.StreamWriter
+        self._socket: asyncio.Transport
         self._reading: _Reading | None = None
+        self._loop: asyncio.AbstractEventLoop
+        self._unwritten: list[bytes] = []
+        self._unwritten_bytes = 0
 
     async def _process_connect_init(self) -> None:
         await super()._process_connect_init()
@@ -51,11 +64,43 @@ class TappedClient(Client):
         self._reading = _Reading(self, socket)
         socket.set_protocol(self._reading)
         socket.resume_reading()
-        self._writer = writer
+        self._writer, self._socket, self._loop = writer, socket, asyncio.get_running_loop()
+
+    def send(self, subject: str, payload: bytes, reply: str = "", headers: Mapping[str, str] | None = None) -> None:
+        """What ``publish`` does, with the same checks and errors; ``drained`` is what it may wait for."""
+        if not self.is_connected or self._socket.is_closing():
+            raise ConnectionClosedError
+        if not subject or _UNFIT.search(subject) or _UNFIT.search(reply):
+            raise BadSubjectError
+        size = len(payload)
+        if size > self._max_payload:
+            raise MaxPayloadError
+        if headers:
+            block = _header_block(headers)
+            line = f"HPUB {subject} {reply} {len(block)} {len(block) + size}\r\n".encode()
+            message = b"".join((line, block, payload, b"\r\n"))
+        else:
+            message = b"".join((f"PUB {subject} {reply} {size}\r\n".encode(), payload, b"\r\n"))
+        if not self._unwritten:
+            self._loop.call_soon(self._write_out)
+        self._unwritten.append(message)
+        self._unwritten_bytes += len(message)
+        if self._unwritten_bytes >= TOGETHER_BYTES:
+            self._write_out()
+
+    async def drained(self) -> None:
+        """Return when the socket takes more."""
+        await self._writer.drain()
+
+    def _write_out(self) -> None:
+        messages, self._unwritten, self._unwritten_bytes = self._unwritten, [], 0
+        if messages and not self._socket.is_closing():
+            self._socket.write(b"".join(messages))
 
     async def _send_command(self, cmd: bytes, priority: bool = False) -> None:  # noqa: FBT001, FBT002  # theirs
         del priority  # nothing waits here that it could come before
         assert self._reading is not None, "nothing is sent before it is connected"
+        self._write_out()
         self._writer.write(cmd)
         if self._reading.is_full:
             await self._writer.drain()
@@ -63,6 +108,7 @@ class TappedClient(Client):
     async def _flush_pending(self, force_flush: bool = False) -> None:  # noqa: FBT001, FBT002  # theirs
         """Each command is written when it is made: nothing waits, not even the PING that was just counted."""
         self._pending_data_size = 0
+        self._write_out()  # what else was sent: this may be the end
 
     @property
     def is_full(self) -> bool:
@@ -86,6 +132,16 @@ class TappedClient(Client):
         """What came together from the socket has been read."""
         for callback in self._after_read:
             callback()
+
+
+def _header_block(headers: Mapping[str, str]) -> bytes:
+    """Headers as they are sent. A value cannot end its line."""
+    lines = ["NATS/1.0"]
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise BadHeaderError(name)
+        lines.append(f"{name}: {value.strip().translate(_NO_NEW_LINE)}")
+    return "\r\n".join((*lines, "\r\n")).encode()
 
 
 class _Reading(asyncio.BufferedProtocol):

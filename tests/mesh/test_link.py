@@ -273,10 +273,11 @@ async def test_a_transport_that_is_closed_under_a_ping_or_a_publish_is_a_connect
 
     async with Link(gateway_settings(nats_server)) as link:
         assert link._client is not None
-        monkeypatch.setattr(link._client, "publish", closed)
+        monkeypatch.setattr(link._client, "_send_ping", closed)
+        await link.publish("tidewire.gateway.x", b"")  # written in the next round, when the socket is closed
+        link._client._socket.abort()
         with pytest.raises(UpstreamUnavailable):
             await link.publish("tidewire.gateway.x", b"")
-        monkeypatch.setattr(link._client, "_send_ping", closed)
         await until(lambda: link.connects == 2)
         await link.publish("tidewire.gateway.x", b"")
 

@@ -64,7 +64,7 @@ class Wire:
         self.is_open = True
         self._nats.wires[self.inbox] = self
 
-    async def publish(self, subject: str, payload: bytes, *, reply: str, headers: dict[str, str] | None) -> None:
+    def send(self, subject: str, payload: bytes, reply: str, headers: dict[str, str] | None) -> None:
         """Send a message to the server."""
         self._require_open()
         self.up.send(partial(self._nats.receive, self, subject, payload, reply, header_block(headers)))
