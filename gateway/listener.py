@@ -295,9 +295,7 @@ class Listener:
                 await self._loop.connect_accepted_socket(lambda: greeting, accepted)
             else:
                 async with self._gate:
-                    transport = TlsTransport(greeting, self._tls)
-                    await self._loop.connect_accepted_socket(lambda: transport, accepted)  # type: ignore[type-var]
-                    await transport.established(self._limits.handshake_s)
+                    await TlsTransport(accepted, greeting, self._tls).established(self._limits.handshake_s)
             is_connected = True
         except (OSError, TimeoutError) as error:
             self._house.counters.refused_sockets["handshake"] += 1

@@ -1,46 +1,61 @@
-"""Shell: the server's end of TLS on a plain transport: Python's ``ssl`` and nothing between it and the socket.
+"""Shell: the server's end of TLS: Python's ``ssl`` on the socket itself, and nothing between.
 
-asyncio's and uvloop's own TLS transports keep buffers of 256 KiB a connection, ask OpenSSL for as much at each read and
-copy every write twice (docs/decisions/0012). Here a read takes a record and a write makes one.
+asyncio's and uvloop's own TLS transports keep buffers of 256 KiB a connection, ask OpenSSL for as much at each read,
+and copy every write twice (docs/decisions/0012). Here a read takes a record, and a write is a record in the kernel.
 """
 
 import asyncio
 import contextlib
+import socket
 import ssl
-from collections.abc import Callable
 from typing import Any
 
 RECORD_BYTES = 16_384
-"""Most plain bytes in a TLS record (RFC 8446 5.1): a read of so many leaves none behind."""
+"""Most plain bytes in a TLS record (RFC 8446 5.1): a read of so many leaves none behind in OpenSSL."""
 SHUTDOWN_S = 5.0
 """Seconds that a peer has to take what is still to be written and to close; then the socket is cut."""
+UNREAD_BYTES = 65_536
+"""Bytes behind a record that breaks TLS which are taken from the socket before it is closed."""
+HIGH_BYTES = 65_536
+"""Unsent bytes above which the protocol is told to pause, until ``set_write_buffer_limits`` says otherwise."""
+
+_NOT_NOW = ssl.SSLWantReadError, ssl.SSLWantWriteError
 
 
 class TlsTransport(asyncio.Transport):
-    """A transport for ``protocol``, and the protocol of the transport below it.
+    """TLS with a peer that has connected; await ``established`` first: ``protocol`` hears of nothing before."""
 
-    Give it to ``connect_accepted_socket`` and await ``established``; ``protocol`` hears of nothing before.
-    """
+    __slots__ = (
+        *("_done", "_high_bytes", "_is_closing", "_is_lost", "_is_paused", "_is_reading", "_is_waiting", "_loop"),
+        *("_low_bytes", "_protocol", "_timer", "_tls", "_unsent"),
+    )
 
-    __slots__ = ("_below", "_done", "_incoming", "_is_closing", "_outgoing", "_protocol", "_timer", "_tls")
-
-    def __init__(self, protocol: asyncio.Protocol, context: ssl.SSLContext) -> None:
+    def __init__(self, plain: socket.socket, protocol: asyncio.Protocol, context: ssl.SSLContext) -> None:
+        """``plain`` does not block, and is ours from here on. Raises ``OSError``."""
         super().__init__()
+        self._loop = asyncio.get_running_loop()
         self._protocol = protocol
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        self._below: asyncio.Transport | None = None
-        self._done: asyncio.Future[None] | None = asyncio.get_running_loop().create_future()
-        """The handshake; None once it is over."""
-        self._is_closing = False
+        self._tls = context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
+        self._unsent: bytearray | None = None
+        """What the socket has not taken. OpenSSL wants to see the same bytes again, and more behind them at most."""
+        self._high_bytes, self._low_bytes = HIGH_BYTES, HIGH_BYTES // 4
+        self._is_closing = self._is_lost = False
+        self._is_paused = False
+        """Whether the protocol was told that too much is unsent."""
+        self._is_waiting = False
+        """Whether we wait for the socket to take bytes."""
+        self._is_reading = True
         self._timer: asyncio.TimerHandle | None = None
+        self._done: asyncio.Future[None] | None = self._loop.create_future()
+        """The handshake; None once it is over."""
+        self._loop.add_reader(self._tls, self._shake_hands)
 
     async def established(self, within_s: float) -> None:
         """Return when TLS is up. Raises ``TimeoutError``, ``ssl.SSLError`` and ``ConnectionError``; it is cut then."""
         done = self._done
         if done is None:
             return
-        timer = asyncio.get_running_loop().call_later(within_s, self._late)  # cheaper than asyncio.timeout
+        timer = self._loop.call_later(within_s, self._late)  # cheaper than asyncio.timeout
         try:
             await done
         except BaseException:
@@ -49,73 +64,39 @@ class TlsTransport(asyncio.Transport):
         finally:
             timer.cancel()
 
-    # --- as the protocol of the transport below ---
-
-    def connection_made(self, below: asyncio.Transport) -> None:
-        """asyncio: TCP is up."""
-        self._below = below
-
-    def data_received(self, data: bytes) -> None:
-        """asyncio: bytes have come."""
-        self._incoming.write(data)
-        if self._done is None or self._shake_hands():
-            self._read()
-
-    def eof_received(self) -> bool:
-        """asyncio: the peer sends no more: the transport below closes itself."""
-        return False
-
-    def pause_writing(self) -> None:
-        """asyncio: the high-water mark is passed."""
-        self._protocol.pause_writing()
-
-    def resume_writing(self) -> None:
-        """asyncio: the low-water mark is reached."""
-        self._protocol.resume_writing()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        """asyncio: the socket is gone."""
-        self._is_closing = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        done, self._done = self._done, None
-        if done is None:
-            self._protocol.connection_lost(error)
-        elif not done.done():
-            done.set_exception(error or ConnectionResetError("the peer has gone in the middle of the handshake"))
-
-    # --- as the transport of the protocol above ---
-
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Encrypt and write; after a close nothing is written."""
-        if self._is_closing or not data or self._below is None:
+        if self._is_closing or not data:
             return
-        tls, size = self._tls, len(data)
-        written = tls.write(data)
-        while written < size:  # OpenSSL takes a record at a time
-            written += tls.write(memoryview(data)[written:])
-        self._below.write(self._outgoing.read())
+        if self._unsent:
+            self._unsent += data
+            self._look_at_unsent()
+            return
+        if len(data) <= RECORD_BYTES:
+            try:
+                self._tls.write(data)
+            except _NOT_NOW:
+                pass
+            except OSError as error:
+                self._lose(error)
+                return
+            else:
+                return
+        self._unsent = bytearray(data)
+        self._send()
 
     def close(self) -> None:
         """Write what is to be written, say that nothing follows, and wait ``SHUTDOWN_S`` for the peer to close."""
-        if self._is_closing or self._below is None:
+        if self._is_closing:
             return
         self._is_closing = True
-        with contextlib.suppress(ssl.SSLError):  # the peer has not said so yet: what it still sends is dropped
-            self._tls.unwrap()
-        self._send()
-        if self._below.is_closing():
-            return
-        self._timer = asyncio.get_running_loop().call_later(SHUTDOWN_S, self.abort)
-        self._below.write_eof()
-        self._below.resume_reading()  # its last word is to be read
+        self._timer = self._loop.call_later(SHUTDOWN_S, self.abort)
+        if not self._unsent:
+            self._say_goodbye()
 
     def abort(self) -> None:
         """Cut the socket."""
-        self._is_closing = True
-        if self._below is not None:
-            self._below.abort()
+        self._lose(None)
 
     def is_closing(self) -> bool:
         """Whether it is closing, or gone."""
@@ -130,20 +111,26 @@ class TlsTransport(asyncio.Transport):
         return self._protocol
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """What is known of the connection: TLS here, the rest below."""
-        if name == "ssl_object":
+        """What is known of the connection."""
+        if name in ("ssl_object", "socket"):
             return self._tls
         if name == "sslcontext":
             return self._tls.context
-        return self._below.get_extra_info(name, default) if self._below is not None else default
+        with contextlib.suppress(OSError):  # it is gone
+            if name == "peername":
+                return self._tls.getpeername()
+            if name == "sockname":
+                return self._tls.getsockname()
+        return default
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """When ``pause_writing`` and ``resume_writing`` are called, in bytes not sent."""
-        self._require().set_write_buffer_limits(high, low)
+        self._high_bytes = high if high is not None else HIGH_BYTES
+        self._low_bytes = low if low is not None else self._high_bytes // 4
 
     def get_write_buffer_size(self) -> int:
         """Bytes not sent."""
-        return self._require().get_write_buffer_size()
+        return len(self._unsent) if self._unsent else 0
 
     def can_write_eof(self) -> bool:
         """TLS has no half-closed connections here."""
@@ -151,82 +138,147 @@ class TlsTransport(asyncio.Transport):
 
     def is_reading(self) -> bool:
         """Whether bytes are read."""
-        return self._require().is_reading()
+        return self._is_reading
 
     def pause_reading(self) -> None:
         """Take no more bytes."""
-        if not self._is_closing:
-            self._require().pause_reading()
+        if self._is_reading and not self._is_closing:
+            self._is_reading = False
+            self._loop.remove_reader(self._tls)
 
     def resume_reading(self) -> None:
         """Take bytes again."""
-        if not self._is_closing:
-            self._require().resume_reading()
+        if not self._is_reading and not self._is_closing:
+            self._is_reading = True
+            self._loop.add_reader(self._tls, self._read)
 
     # --- inside ---
-
-    def _require(self) -> asyncio.Transport:
-        assert self._below is not None, "connected"
-        return self._below
-
-    def _send(self) -> None:
-        if self._outgoing.pending:
-            self._require().write(self._outgoing.read())
 
     def _late(self) -> None:
         if self._done is not None and not self._done.done():
             self._done.set_exception(TimeoutError("the handshake took too long"))
 
-    def _shake_hands(self) -> bool:
-        """Go on with the handshake; whether TLS is up."""
+    def _shake_hands(self) -> None:
+        """Go on with the handshake: the socket has bytes, or takes some again."""
         done = self._done
         assert done is not None, "the handshake goes on"
+        self._wait(is_waiting=False)
         try:
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
-            self._send()
-            return False
-        except ssl.SSLError as error:
-            self._break(error, done.set_exception if not done.done() else None)
-            return False
+            return
+        except ssl.SSLWantWriteError:
+            self._wait(is_waiting=True)
+            return
+        except OSError as error:
+            self._refuse(error)
+            return
         self._done = None
-        self._protocol.connection_made(self)  # session tickets go with its first answer, or when all is read
+        self._loop.add_reader(self._tls, self._read)
+        self._protocol.connection_made(self)
         if not done.done():
             done.set_result(None)
-        return True
 
     def _read(self) -> None:
-        records: list[bytes] = []
-        has_ended = False
+        """The socket has bytes: take a record. If there are more, the loop calls again when others had their turn."""
         try:
-            while self._incoming.pending:
-                record = self._tls.read(RECORD_BYTES)
-                if not record:
-                    has_ended = True  # the peer says that nothing follows
-                    break
-                records.append(record)
-        except ssl.SSLWantReadError:
-            pass  # a record has not come whole
-        except ssl.SSLError as error:
-            self._break(error)
+            data = self._tls.read(RECORD_BYTES)
+        except _NOT_NOW:
+            return  # it has not come whole, or is TLS's own
+        except OSError as error:
+            self._refuse(error)
             return
-        if records and not self._is_closing:
-            self._protocol.data_received(records[0] if len(records) == 1 else b"".join(records))
-        self._send()  # what TLS itself has to say and no write has taken along
-        if has_ended:
+        if not data:
             self._end()
+        elif not self._is_closing:
+            self._protocol.data_received(data)
+
+    def _refuse(self, error: OSError) -> None:
+        """What came is no TLS, or not from our peer, or there is none: OpenSSL has sent its alert."""
+        with contextlib.suppress(OSError):  # what is left unread makes the kernel reset, and the alert is not read
+            socket.socket.recv(self._tls, UNREAD_BYTES)
+        self._lose(error)
 
     def _end(self) -> None:
-        """Both sides have nothing more to say, or the peer has not."""
+        """The peer says that nothing follows."""
+        self._loop.remove_reader(self._tls)
+        self._is_reading = False
         if not self._is_closing:
             self._protocol.eof_received()
             self.close()
-        self._require().close()
 
-    def _break(self, error: ssl.SSLError, tell: Callable[[ssl.SSLError], None] | None = None) -> None:
-        """What came is no TLS, or not from our peer: send the alert, close."""
-        self._is_closing = True
-        self._send()
-        self._require().close()
-        if tell is not None:
-            tell(error)
+    def _send(self) -> None:
+        """The socket may take some of what is unsent."""
+        unsent = self._unsent
+        assert unsent is not None, "there is something to send"
+        try:
+            while unsent:
+                del unsent[: self._tls.write(unsent[:RECORD_BYTES])]
+        except _NOT_NOW:
+            pass
+        except OSError as error:
+            self._lose(error)
+            return
+        self._wait(is_waiting=bool(unsent))
+        self._look_at_unsent()
+        if self._is_closing and not unsent and not self._is_lost:
+            self._say_goodbye()
+
+    def _wait(self, *, is_waiting: bool) -> None:
+        """Be called when the socket takes bytes again, or not."""
+        if is_waiting == self._is_waiting:
+            return
+        self._is_waiting = is_waiting
+        if is_waiting:
+            self._loop.add_writer(self._tls, self._send if self._done is None else self._shake_hands)
+        else:
+            self._loop.remove_writer(self._tls)
+
+    def _look_at_unsent(self) -> None:
+        """Tell the protocol to pause, or to go on."""
+        size = self.get_write_buffer_size()
+        if not self._is_paused and size > self._high_bytes:
+            self._is_paused = True
+            self._protocol.pause_writing()
+        elif self._is_paused and size <= self._low_bytes:
+            self._is_paused = False
+            self._protocol.resume_writing()
+
+    def _say_goodbye(self) -> None:
+        """All is written: say that nothing follows; what the peer still sends is not looked at."""
+        with contextlib.suppress(OSError):  # the peer has not said so yet, or is gone
+            self._tls.unwrap()
+        with contextlib.suppress(OSError):
+            self._tls.shutdown(socket.SHUT_WR)
+        self._loop.add_reader(self._tls, self._drop)
+
+    def _drop(self) -> None:
+        try:
+            data = self._tls.recv(RECORD_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._lose(None)
+
+    def _lose(self, error: Exception | None) -> None:
+        """The socket is gone, or shall be."""
+        if self._is_lost:
+            return
+        self._is_lost = self._is_closing = True
+        self._loop.remove_reader(self._tls)
+        self._wait(is_waiting=False)
+        self._unsent = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._loop.call_soon(self._tell_lost, error)
+
+    def _tell_lost(self, error: Exception | None) -> None:
+        self._tls.close()
+        done, self._done = self._done, None
+        if done is None:
+            self._protocol.connection_lost(error)
+        elif not done.done():
+            done.set_exception(error or ConnectionResetError("the peer has gone in the middle of the handshake"))

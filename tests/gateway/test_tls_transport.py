@@ -1,85 +1,128 @@
-"""TLS on a plain transport, both ends in memory: how many writes it takes, and what a client has after them."""
+"""TLS on a socket: its handshake, what a client has after it, what a socket that is full does, and its ends."""
 
 import asyncio
+import random
+import socket
 import ssl
+import struct
 import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
 
-from gateway.tls_transport import TlsTransport
+from gateway import tls_transport
+from gateway.tls_transport import RECORD_BYTES, TlsTransport
 from security.development import DevelopmentState
 from security.tls import ServerTls
+from tests.until import until
+
+PIECE_BYTES = 65_536
 
 
-class Below(asyncio.Transport):
-    """The plain transport: keeps what is written."""
+class Above(asyncio.Protocol):
+    """Answers whatever comes, if it has an answer; notes what it is told."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.writes: list[bytes] = []
-
-    def write(self, data: Any) -> None:
-        self.writes.append(bytes(data))
-
-    def is_closing(self) -> bool:
-        return False
-
-
-class Answering(asyncio.Protocol):
-    """Answers whatever comes, if it has an answer."""
-
-    def __init__(self, answer: bytes) -> None:
+    def __init__(self, answer: bytes = b"") -> None:
         self.answer = answer
         self.heard = b""
-        self._transport: asyncio.Transport | None = None
+        self.told: list[str] = []
+        self.error: Exception | None = None
+        self.transport: asyncio.BaseTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+        self.transport = transport
 
     def data_received(self, data: bytes) -> None:
         self.heard += data
         if self.answer:
-            assert self._transport is not None
-            self._transport.write(self.answer)
+            assert isinstance(self.transport, asyncio.Transport)
+            self.transport.write(self.answer)
+
+    def pause_writing(self) -> None:
+        self.told.append("pause")
+
+    def resume_writing(self) -> None:
+        self.told.append("resume")
+
+    def eof_received(self) -> None:
+        self.told.append("eof")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.told.append("lost")
+        self.error = exc
 
 
-class Client:
-    """The other end."""
+class Peer:
+    """The other end: TLS in memory, so that each byte on the socket is sent and taken when the test says so."""
 
-    def __init__(self, ca: Path, version: ssl.TLSVersion) -> None:
+    def __init__(self, ca: Path, narrow: socket.socket, version: ssl.TLSVersion) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(ca)
         context.minimum_version = context.maximum_version = version
+        self.socket = narrow
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname="127.0.0.1")
 
-    def step(self, server: TlsTransport, below: Below) -> bool:
-        """Go on with the handshake, and send; whether it is over for us."""
-        self._incoming.write(b"".join(below.writes))
-        below.writes.clear()
-        try:
-            self.tls.do_handshake()
-        except ssl.SSLWantReadError:
-            server.data_received(self._outgoing.read())
-            return False
-        return True
+    async def take(self) -> bool:
+        """Take bytes from the socket; False at its end."""
+        piece = await asyncio.get_running_loop().sock_recv(self.socket, PIECE_BYTES)
+        self._incoming.write(piece)
+        return bool(piece)
 
-    def said(self) -> bytes:
-        return self._outgoing.read()
+    async def give(self) -> None:
+        await asyncio.get_running_loop().sock_sendall(self.socket, self._outgoing.read())
 
-    def hear(self, below: Below) -> bytes:
-        """All that came, decrypted."""
-        self._incoming.write(b"".join(below.writes))
-        below.writes.clear()
-        heard = b""
-        try:
-            while record := self.tls.read(65_536):
+    async def shake_hands(self) -> None:
+        while True:
+            try:
+                self.tls.do_handshake()
+            except ssl.SSLWantReadError:
+                await self.give()
+                assert await self.take()
+            else:
+                await self.give()
+                return
+
+    async def say(self, data: bytes) -> None:
+        self.tls.write(data)
+        await self.give()
+
+    async def hear(self, size: int) -> bytes:
+        """So many bytes, decrypted; fewer if the other end says that nothing follows."""
+        heard = bytearray()
+        while len(heard) < size:
+            try:
+                record = self.tls.read(size - len(heard))
+            except ssl.SSLWantReadError:
+                assert await self.take(), "the socket ended, and TLS did not"
+            except ssl.SSLZeroReturnError:
+                break
+            else:
+                if not record:
+                    break
                 heard += record
-        except ssl.SSLWantReadError:
-            pass
-        return heard
+        return bytes(heard)
+
+
+class Pair:
+    """Both ends, connected."""
+
+    def __init__(self, keys: DevelopmentState, above: Above, version: ssl.TLSVersion, buffer_bytes: int) -> None:
+        ours, theirs = socket.socketpair()
+        for end in (ours, theirs):
+            end.setblocking(False)  # noqa: FBT003  # positional only
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer_bytes)
+        self.above = above
+        self.server = TlsTransport(ours, above, ServerTls(keys.certificate, keys.key, time.time()).context)
+        self.peer = Peer(keys.ca, theirs, version)
+
+    async def meet(self) -> None:
+        await asyncio.gather(self.server.established(5.0), self.peer.shake_hands())
+
+
+Pairing = Callable[..., Pair]
 
 
 @pytest.fixture(scope="module")
@@ -89,52 +132,186 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> DevelopmentState:
     return state
 
 
-def shaken(
-    keys: DevelopmentState, answer: bytes, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3
-) -> tuple[TlsTransport, Below, Answering, Client]:
-    """Both ends, the client having said its last word of the handshake, which was not delivered yet."""
-    above, below = Answering(answer), Below()
-    server = TlsTransport(above, ServerTls(keys.certificate, keys.key, time.time()).context)
-    server.connection_made(below)
-    client = Client(keys.ca, version)
-    while not client.step(server, below):
-        pass
-    return server, below, above, client
+@asynccontextmanager
+async def pair(
+    keys: DevelopmentState,
+    answer: bytes = b"",
+    *,
+    version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
+    meets: bool = True,
+    buffer_bytes: int = 65_536,
+) -> AsyncIterator[Pair]:
+    both = Pair(keys, Above(answer), version, buffer_bytes)
+    try:
+        if meets:
+            await both.meet()
+        yield both
+    finally:
+        both.server.abort()
+        both.peer.socket.close()
+        await asyncio.sleep(0)  # what the loop was told
 
 
-async def test_the_ticket_goes_with_the_first_answer(keys: DevelopmentState) -> None:
-    server, below, above, client = shaken(keys, b"welcome")
-    client.tls.write(b"hello")
-    server.data_received(client.said())
-    assert above.heard == b"hello"
-    assert len(below.writes) == 1
-    assert client.hear(below) == b"welcome"
-    assert client.tls.session is not None
-    assert client.tls.session.has_ticket
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_each_hears_the_other(keys: DevelopmentState, version: ssl.TLSVersion) -> None:
+    async with pair(keys, b"welcome", version=version) as both:
+        await both.peer.say(b"hello")
+        assert await both.peer.hear(7) == b"welcome"
+        assert both.above.heard == b"hello"
+        assert both.peer.tls.version() == version.name.replace("v1_", "v1.")
 
 
-async def test_who_says_nothing_has_its_ticket_at_once(keys: DevelopmentState) -> None:
-    server, below, _, client = shaken(keys, b"")
-    server.data_received(client.said())
-    assert len(below.writes) == 1
-    assert client.hear(below) == b""
-    assert client.tls.session is not None
-    assert client.tls.session.has_ticket
-
-
-async def test_the_last_word_of_an_older_handshake_is_said(keys: DevelopmentState) -> None:
-    server, below, above, client = shaken(keys, b"welcome", ssl.TLSVersion.TLSv1_2)
-    assert client.tls.version() == "TLSv1.2"
-    client.tls.write(b"hello")
-    server.data_received(client.said())
-    assert (above.heard, client.hear(below)) == (b"hello", b"welcome")
+async def test_a_client_has_its_ticket_with_the_first_answer(keys: DevelopmentState) -> None:
+    async with pair(keys, b"welcome") as both:
+        await both.peer.say(b"hello")
+        await both.peer.hear(7)
+        assert both.peer.tls.session is not None
+        assert both.peer.tls.session.has_ticket
 
 
 async def test_a_handshake_that_stops_is_over_in_time(keys: DevelopmentState) -> None:
-    above, below = Answering(b""), Below()
-    below.abort = lambda: below.writes.append(b"cut")  # type: ignore[method-assign]
-    server = TlsTransport(above, ServerTls(keys.certificate, keys.key, time.time()).context)
-    server.connection_made(below)
-    with pytest.raises(TimeoutError):
-        await server.established(0.01)
-    assert below.writes == [b"cut"]
+    async with pair(keys, meets=False) as both:
+        with pytest.raises(TimeoutError):
+            await both.server.established(0.01)
+        assert not await both.peer.take()
+        assert both.above.told == []
+
+
+async def test_a_peer_that_goes_in_the_middle_of_the_handshake_is_an_error(keys: DevelopmentState) -> None:
+    async with pair(keys, meets=False) as both:
+        both.peer.socket.close()
+        with pytest.raises(OSError, match=r"gone|EOF|closed|reset"):
+            await both.server.established(5.0)
+        assert both.above.told == []
+
+
+async def test_what_is_no_tls_ends_with_an_alert(keys: DevelopmentState) -> None:
+    async with pair(keys, meets=False) as both:
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(both.peer.socket, b"\x16\x03\x01\x00\x05hello" + b"x" * 1_000)
+        with pytest.raises(ssl.SSLError):
+            await both.server.established(5.0)
+        assert (await loop.sock_recv(both.peer.socket, 1))[0] == 21  # alert, RFC 8446 5.1
+        assert both.above.told == []
+
+
+async def test_a_record_that_is_forged_ends_it(keys: DevelopmentState) -> None:
+    async with pair(keys) as both:
+        await asyncio.get_running_loop().sock_sendall(both.peer.socket, b"\x17\x03\x03\x00\x20" + b"x" * 32)
+        await until(lambda: both.above.told == ["lost"])
+        assert isinstance(both.above.error, ssl.SSLError)
+        assert both.above.heard == b""
+
+
+async def test_a_full_socket_pauses_and_loses_nothing(keys: DevelopmentState) -> None:
+    async with pair(keys) as both:
+        both.server.set_write_buffer_limits(100_000, 50_000)
+        said = random.Random(1).randbytes(1_000_000)
+        both.server.write(said)
+        assert both.above.told == ["pause"]
+        assert 100_000 < both.server.get_write_buffer_size() < 1_000_000
+        assert await both.peer.hear(len(said)) == said
+        await until(lambda: both.server.get_write_buffer_size() == 0)
+        assert both.above.told == ["pause", "resume"]
+
+
+async def test_one_byte_below_the_mark_does_not_pause(keys: DevelopmentState) -> None:
+    async with pair(keys) as both:
+        both.server.write(b"x" * 500_000)
+        mark = both.server.get_write_buffer_size()
+        both.above.told.clear()
+        both.server._is_paused = False
+        both.server.set_write_buffer_limits(mark + 1, 0)
+        both.server.write(b"x")
+        assert both.above.told == []
+        both.server.write(b"x")
+        assert both.above.told == ["pause"]
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_whatever_is_written_comes_in_order(keys: DevelopmentState, seed: int) -> None:
+    """A record that the socket took in part is written again with more behind it, as OpenSSL wants it."""
+    rng = random.Random(seed)
+    async with pair(keys, buffer_bytes=4_608) as both:
+        said, heard = bytearray(), bytearray()
+        for _ in range(200):
+            piece = rng.randbytes(rng.choice([1, 300, 5_000, RECORD_BYTES - 1, RECORD_BYTES, RECORD_BYTES + 1, 40_000]))
+            both.server.write(piece)
+            said += piece
+            if rng.random() < 0.5:
+                heard += await both.peer.hear(rng.randrange(1, len(said) - len(heard) + 1))
+        heard += await both.peer.hear(len(said) - len(heard))
+        assert heard == said
+        assert both.server.get_write_buffer_size() == 0
+
+
+async def test_a_close_comes_behind_all_that_was_written(keys: DevelopmentState) -> None:
+    async with pair(keys) as both:
+        both.server.write(b"x" * 500_000)
+        both.server.close()
+        both.server.write(b"too late")
+        assert both.server.is_closing()
+        assert await both.peer.hear(500_001) == b"x" * 500_000
+        assert not await both.peer.take()
+        both.peer.socket.close()
+        await until(lambda: "lost" in both.above.told)
+        assert both.above.error is None
+
+
+async def test_a_peer_that_never_closes_is_cut(keys: DevelopmentState, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tls_transport, "SHUTDOWN_S", 0.02)
+    async with pair(keys) as both:
+        both.server.close()
+        await both.peer.say(b"and yet")
+        await until(lambda: both.above.told == ["lost"])
+        assert both.above.heard == b""
+
+
+async def test_a_peer_that_takes_nothing_is_cut(keys: DevelopmentState, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tls_transport, "SHUTDOWN_S", 0.02)
+    async with pair(keys) as both:
+        both.server.write(b"x" * 600_000)
+        both.server.close()
+        await until(lambda: both.above.told[-1:] == ["lost"])
+
+
+async def test_a_peer_that_ends_is_answered(keys: DevelopmentState) -> None:
+    async with pair(keys) as both:
+        with pytest.raises(ssl.SSLWantReadError):
+            both.peer.tls.unwrap()
+        await both.peer.give()
+        assert await both.peer.hear(1) == b""
+        both.peer.socket.close()
+        await until(lambda: both.above.told == ["eof", "lost"])
+        assert both.above.error is None
+
+
+async def test_the_end_is_told_after_a_reset(keys: DevelopmentState) -> None:
+    listening = socket.create_server(("127.0.0.1", 0))
+    theirs = socket.create_connection(listening.getsockname())
+    ours, _ = listening.accept()
+    listening.close()
+    for end in (ours, theirs):
+        end.setblocking(False)  # noqa: FBT003  # positional only
+    above = Above()
+    server = TlsTransport(ours, above, ServerTls(keys.certificate, keys.key, time.time()).context)
+    peer = Peer(keys.ca, theirs, ssl.TLSVersion.TLSv1_3)
+    await asyncio.gather(server.established(5.0), peer.shake_hands())
+    assert server.get_extra_info("peername") == theirs.getsockname()
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    theirs.close()
+    await until(lambda: above.told[-1:] == ["lost"])
+    server.write(b"nobody is there")
+    server.close()
+    server.abort()
+
+
+async def test_who_does_not_read_is_not_given_more(keys: DevelopmentState) -> None:
+    async with pair(keys) as both:
+        both.server.pause_reading()
+        await both.peer.say(b"one")
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert (both.above.heard, both.server.is_reading()) == (b"", False)
+        both.server.resume_reading()
+        await until(lambda: both.above.heard == b"one")
