@@ -27,6 +27,10 @@ class ReadDurable(msgspec.Struct, frozen=True):
     after: int
     batch: int
     max_bytes: int
+    free_events: int = 0
+    """How many events may be sent until half of the window is taken: up to then the session reads on at once."""
+    free_bytes: int = 0
+    """The same in bytes."""
 
 
 class VerifyToken(msgspec.Struct, frozen=True):

@@ -49,6 +49,11 @@ class Outstanding:
         """Whether half of the window is free."""
         return not self._sent or (len(self._sent) * 2 <= self.messages_most and self.bytes * 2 <= self.bytes_most)
 
+    @property
+    def until_half(self) -> tuple[int, int]:
+        """How many more events and bytes may be sent before less than half of the window is free."""
+        return max(0, self.messages_most // 2 - len(self)), max(0, self.bytes_most // 2 - self.bytes)
+
     def admit(self, seq: int, size: int) -> bool:
         """Count an event of ``size`` bytes as sent, if it fits. One that is larger than the whole window goes alone."""
         sent = self._sent

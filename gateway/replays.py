@@ -5,6 +5,11 @@ that follow are gathered while more come, for ``HOLD_S`` at most: where a sweep 
 and whoever asks for what it holds or comes to is answered from memory, at best with all that it missed at once; the
 others read their durables, as many at once as admission grants. A sweep reads on only while somebody waits at its
 head. When it fails, who waits for it goes on to the durables.
+
+Where nobody else waits, and a session will ask for more as soon as it has been handed what was read, its durable's next
+read is begun before: NATS works while the events are written. It is a read like any other, begun at the position at
+which the session will be, and handed over when the session has asked for just that. Nothing of it is kept: where the
+session has not asked by its end it is dropped, and the consumer, which stands elsewhere now, is placed anew.
 """
 
 import asyncio
@@ -13,13 +18,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from gateway.config import Config
 from gateway.counters import Counters
 from gateway.effects import ReadDurable
 from gateway.exchange import Exchange
-from gateway.session import CHUNK, Session
+from gateway.session import CHUNK, MESSAGE_OVERHEAD_BYTES, Session
 from mesh.api import Api
 from mesh.event import StoredEvent
 from mesh.pull import Puller
@@ -83,12 +88,24 @@ class _Ask:
         """Nothing due lies between what was asked for and this."""
         self.batch = effect.batch
         self.max_bytes = effect.max_bytes
+        self.free_events = effect.free_events
+        self.free_bytes = effect.free_bytes
         self.is_cheap = is_cheap
         """Whether its durable stands where it is needed."""
         self.is_queued = False
         """Whether it waits for its durable's turn."""
         self.is_promised = False
         """Whether a sweep was to answer it: where that one does not, its durable does."""
+
+
+class _Ahead:
+    """A read of a durable that was begun before its session asked for it."""
+
+    def __init__(self, after: int, reading: asyncio.Task[Read | Failed]) -> None:
+        self.after = after
+        self.reading = reading
+        self.ask: _Ask | None = None
+        """What it answers, once that is asked for."""
 
 
 class _Shared:
@@ -131,10 +148,11 @@ class Replays:
         self._puller = puller
         self._counters = counters
         self._asks: dict[Reader, _Ask] = {}
+        self._aheads: dict[Reader, _Ahead] = {}
         self._shared: _Shared | None = None
         self._placed: deque[tuple[float, int]] = deque(maxlen=PLACED_MOST)
         """Of durables that had to be placed: when, and behind which position."""
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._loop = asyncio.get_running_loop()
         self._held_s: float | None = None
         """Since when asks are gathered."""
@@ -157,6 +175,10 @@ class Replays:
         if self._shared is not None:
             self._shared.handed.pop(reader, None)
         now_s, ask = self._loop.time(), _Ask(effect, is_cheap=reader.durable.stands_at(effect.after))
+        ahead = self._aheads.get(reader)
+        if ahead is not None and ahead.after == ask.after:
+            ahead.ask, self._asked_s = ask, now_s
+            return
         is_alone = not self._asks and now_s >= self._asked_s + GATHER_S
         if self._shared is not None and self._shared.serves(reader, ask.after):
             self._promise(self._shared, reader, ask)
@@ -186,7 +208,7 @@ class Replays:
         while self._tasks:
             await asyncio.wait(list(self._tasks))
 
-    def _spawn(self, work: asyncio.Task[None]) -> None:
+    def _spawn(self, work: asyncio.Task[Any]) -> None:
         self._tasks.add(work)
         work.add_done_callback(self._tasks.discard)
 
@@ -286,10 +308,44 @@ class Replays:
     async def _read_durable(self, reader: Reader, ask: _Ask) -> None:
         if not ask.is_cheap:
             self._placed.append((self._loop.time(), ask.after))
+        result = await self._read(reader, ask.after, ask.batch, ask.max_bytes)
+        while (ahead := self._begin_ahead(reader, ask, result)) is not None:
+            try:
+                await asyncio.sleep(0)  # now it asks
+                await asyncio.sleep(0)  # and its question has gone out before the loop is taken up with these events
+                self._replayed(reader, result)
+                result = await ahead.reading
+            finally:
+                del self._aheads[reader]
+            if ahead.ask is None or not reader.is_attached:
+                return
+            ask = ahead.ask
+        self._replayed(reader, result)
+
+    async def _read(self, reader: Reader, after: int, batch: int, max_bytes: int) -> Read | Failed:
         recent, interest = reader.exchange.recent, reader.session.interest
-        result = await reader.durable.read(
-            ask.after, interest, recent.floor, recent.head, batch=ask.batch, max_bytes=ask.max_bytes
-        )
+        return await reader.durable.read(after, interest, recent.floor, recent.head, batch=batch, max_bytes=max_bytes)
+
+    def _begin_ahead(self, reader: Reader, ask: _Ask, result: Read | Failed) -> _Ahead | None:
+        """Begin the read that the session will ask for when it has this result, where that is sure enough.
+
+        No more is read than its window takes beside the result.
+        """
+        if isinstance(result, Failed) or self._asks or self._shared is not None or reader in self._aheads:
+            return None
+        events, after = result.events, result.reached
+        if not events or after >= reader.exchange.recent.floor or not reader.durable.stands_at(after):
+            return None
+        size_bytes = sum(event.size_bytes for event in events) + len(events) * MESSAGE_OVERHEAD_BYTES
+        if len(events) > ask.free_events or size_bytes > ask.free_bytes or reader.session.is_blocked:
+            return None
+        batch = min(ask.batch, ask.free_events)
+        reading = asyncio.create_task(self._read(reader, after, batch, ask.free_bytes), name="replay ahead")
+        self._spawn(reading)
+        ahead = self._aheads[reader] = _Ahead(after, reading)
+        return ahead
+
+    def _replayed(self, reader: Reader, result: Read | Failed) -> None:
         if isinstance(result, Read):
             self._counters.events_from_durables += len(result.events)
             for event in result.events:

@@ -412,7 +412,7 @@ class Session:
         outstanding = self._outstanding
         batch = min(self._settings.batch_events, outstanding.messages_left)
         room = max(1, outstanding.bytes_most - outstanding.bytes) + MESSAGE_OVERHEAD_BYTES
-        return ReadDurable(self.position, batch, room)
+        return ReadDurable(self.position, batch, room, *outstanding.until_half)
 
     def _go_live(self) -> None:
         self.phase = Phase.LIVE

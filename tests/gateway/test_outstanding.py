@@ -57,3 +57,4 @@ def test_a_window_is_a_plain_list_with_two_limits(messages: int, size: int, step
         assert window.messages_left == messages - len(sent)
         assert window.is_half_free is ((len(sent) * 2 <= messages and window.bytes * 2 <= size) or not sent)
         assert len(sent) == 1 or window.bytes <= size
+        assert window.until_half == (max(0, messages // 2 - len(sent)), max(0, size // 2 - window.bytes))

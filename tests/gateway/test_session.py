@@ -65,7 +65,7 @@ def test_welcome_leaves_out_what_is_not_there() -> None:
 def test_pending_is_null_when_the_recent_window_does_not_reach_back() -> None:
     """P2.31."""
     driven = DrivenSession(position=5, floor=6)
-    assert driven.session.start() == [ReadDurable(5, 500, 1_048_576 + MESSAGE_OVERHEAD_BYTES)]
+    assert driven.session.start() == [ReadDurable(5, 500, 1_048_576 + MESSAGE_OVERHEAD_BYTES, 500, 524_288)]
     welcome = driven.frames()[0]
     assert welcome["pending"] is None
     assert "oldest" not in welcome
@@ -402,12 +402,12 @@ def lagging_behind(keep: int = 2) -> DrivenSession:
 
 def test_a_session_that_the_recent_window_has_left_behind_reads_its_durable() -> None:
     driven = lagging_behind()
-    ask = ReadDurable(1, 1, 1_048_576 + MESSAGE_OVERHEAD_BYTES)
+    ask = ReadDurable(1, 1, 1_048_576 + MESSAGE_OVERHEAD_BYTES, 0, 524_288)
     assert driven.ack(1) == [Save(), ask]
     assert driven.session.pump() == [], "one read at a time"
     assert driven.session.read(Read([event(2)], 2, []), driven.now_s) == []
     assert driven.told() == ["replay 2"]
-    assert driven.ack(2) == [Save(), ReadDurable(2, 1, ask.max_bytes)]
+    assert driven.ack(2) == [Save(), ReadDurable(2, 1, ask.max_bytes, 0, 524_288)]
     driven.session.read(Read([event(3)], 4, []), driven.now_s)
     driven.ack(3)
     driven.ack(5)
@@ -424,7 +424,7 @@ def test_a_read_asks_for_what_the_window_has_room_for() -> None:
     driven.publish(*["a.b"] * 5)
     driven.session.set_blocked(is_blocked=False)
     used = driven.session.outstanding[1]
-    assert driven.session.pump() == [ReadDurable(1, 30, 1_000 - used + MESSAGE_OVERHEAD_BYTES)]
+    assert driven.session.pump() == [ReadDurable(1, 30, 1_000 - used + MESSAGE_OVERHEAD_BYTES, 349, 500 - used)]
 
 
 def test_what_a_read_lost_is_told_before_the_events_after_it() -> None:

@@ -24,6 +24,7 @@ COPIED = (
 PURE_TESTS = (
     "tests/replay",
     "tests/client",
+    "tests/gateway/test_reads_ahead.py",
     "tests/gateway/test_replays.py",
     "tests/gateway/test_session.py",
     "tests/gateway/test_session_bounds.py",
@@ -232,7 +233,12 @@ MUTATIONS = (
         "return False",
         "a session that was taken over is written on",
     ),
-    Mutation(CURSORS, "                self._wake.set()\n", "", "a cursor that could not be stored is not tried again"),
+    Mutation(
+        CURSORS,
+        "            self._dirty[cursor.claim] = cursor\n",
+        "",
+        "a cursor that could not be stored is not tried again",
+    ),
     Mutation(
         "gateway/outstanding.py",
         "bisect_right(sent, seq, key=_seq)",
@@ -338,6 +344,12 @@ MUTATIONS = (
         "if isinstance(result, Read):\n",
         "if isinstance(result, Failed):\n            return\n        if isinstance(result, Read):\n",
         "a failed read is not told to its session",
+    ),
+    Mutation(
+        REPLAYS,
+        "if ahead is not None and ahead.after == ask.after:",
+        "if ahead is not None:",
+        "what was read ahead is handed to a session that is elsewhere",
     ),
     Mutation(
         "gateway/reception.py",
