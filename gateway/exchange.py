@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 TICK_S = 0.25
 """How often the clock looks for what is due, in seconds."""
+MANY = 250
+"""Sessions from which on it takes longer to write to them than to wait for what was published together."""
 REFRESH_S = 5.0
 """How often each quiet session's cursor is looked at, in seconds."""
 
@@ -54,8 +56,11 @@ class Exchange:
         """Whose cursors are still to be looked at in this round."""
         self._loop = asyncio.get_running_loop()
 
-    def deliver(self, events: list[StoredEvent]) -> None:
-        """The feed's next events, that came together: into the recent window, to every live session that matches."""
+    def deliver(self, events: list[StoredEvent]) -> bool:
+        """The feed's next events, that came together: into the recent window, to every live session that matches.
+
+        Returns whether they went to so many that a moment's wait for more would have paid.
+        """
         runs: list[tuple[list[StoredEvent], dict[Attached, None]]] = []
         self.events_in += len(events)
         if not self.guard.is_idle:
@@ -73,6 +78,7 @@ class Exchange:
             self._offer(run, holders, often)
         if self._dirty or self._behind:
             self._flush()
+        return sum(len(holders) for _, holders in runs) >= MANY
 
     def _look_for_leaks(self, events: list[StoredEvent]) -> None:
         for event in events:

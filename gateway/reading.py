@@ -132,9 +132,9 @@ class _Reading:
         with contextlib.suppress(UpstreamUnavailable):
             await self._house.link.publish(DEAD_LETTER_SUBJECT, letter)
 
-    def _deliver(self, events: list[StoredEvent]) -> None:
+    def _deliver(self, events: list[StoredEvent]) -> bool:
         assert self._exchange is not None, "the feed begins before it delivers"
-        self._exchange.deliver(events)
+        return self._exchange.deliver(events)
 
     def _hole(self, hole: Hole) -> None:
         assert self._exchange is not None, "the feed begins before it delivers"

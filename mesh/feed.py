@@ -45,13 +45,18 @@ class FeedSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds without any sign of life after which the consumer is made again."""
     probe_s: float = 5.0
     """Seconds between questions to the leader while no events come."""
+    hold_s: float = 0.001
+    """Seconds that events wait for more to come with them while ``deliver`` says that it is dear."""
+    hold_most: int = 64
+    """Events that wait for no more."""
 
 
 class Feed:
     """Reads the stream from a sequence on and calls ``deliver`` with every event, in order, none twice.
 
     What came together is delivered together. ``deliver`` and ``hole`` run inside the read loop and must be quick. A
-    hole is told before the event after it.
+    hole is told before the event after it. ``deliver`` may return true: that it costs much each time, whatever the
+    number of events, so that the next ones wait a moment for those that were published with them.
     """
 
     def __init__(
@@ -60,7 +65,7 @@ class Feed:
         api: Api,
         settings: FeedSettings,
         *,
-        deliver: Callable[[list[StoredEvent]], None],
+        deliver: Callable[[list[StoredEvent]], object],
         hole: Callable[[Hole], None],
         epochs: Epochs | None = None,
     ) -> None:
@@ -75,6 +80,9 @@ class Feed:
         self._created = ""
         self._together: list[StoredEvent] = []
         """Events that have come and are not delivered yet, since more of what came with them is being read."""
+        self._is_dear = False
+        self._holding: asyncio.TimerHandle | None = None
+        """Delivers what waits for more."""
         self._newest: StoredEvent | None = None
         self._empty_above = 0
         """Nothing is stored above it and up to ``head``."""
@@ -146,11 +154,13 @@ class Feed:
         Raises ``StreamReplaced`` when the stream is another one than before, or has lost its newest events, whether or
         not it has others in their place by now: a new ``Feed`` must begin.
         """
-        self._link.after_read.append(self._hand_over)
+        self._link.after_read.append(self._has_read)
         try:
             await self._read(start)
         finally:
-            self._link.after_read.remove(self._hand_over)
+            self._link.after_read.remove(self._has_read)
+            if self._holding is not None:
+                self._holding.cancel()
 
     async def _read(self, start: Callable[[StreamInfo], int]) -> NoReturn:
         failures = 0
@@ -297,6 +307,7 @@ class Feed:
             found = await self._first_from(witness.seq, info)
             if found is not None and witness.is_contradicted(found.seq, found.time):
                 self._fell_back(f"below {witness.seq} and has another event there")
+        self._hand_over()
         empty_above, head = self._empty_above, self.head
         if empty_above < head:
             found = await self._first_from(empty_above + 1, info)
@@ -414,13 +425,23 @@ class Feed:
         if self._room < self._settings.batch // 2:
             self._wake.set()
 
+    def _has_read(self) -> None:
+        """What came together from the socket has been read: deliver it, or wait a moment for more."""
+        if not self._is_dear or len(self._together) >= self._settings.hold_most:
+            self._hand_over()
+        elif self._together and self._holding is None:
+            self._holding = self._loop.call_later(self._settings.hold_s, self._hand_over)
+
     def _hand_over(self) -> None:
         """Deliver what has come."""
+        if self._holding is not None:
+            self._holding.cancel()
+            self._holding = None
         if not self._together:
             return
         events, self._together = self._together, []
         try:
-            self._deliver(events)
+            self._is_dear = bool(self._deliver(events))
         except Exception as error:  # noqa: BLE001  # the read loop would swallow it, and the events with it
             self._fail(error)
             return
@@ -438,6 +459,7 @@ class Feed:
         self._wake.set()
 
     def _pause(self) -> None:
+        self._hand_over()
         newest = self._newest
         if newest is not None and not (self._paused and self._paused[-1] is newest):
             self._paused.append(newest)

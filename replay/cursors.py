@@ -68,10 +68,10 @@ def _is_anothers(cursor: Cursor, stored: Record | None, newest: int) -> bool:
 class Cursors:
     """The bucket, with a memory of recently seen records and a queue of those to be written."""
 
-    def __init__(self, bucket: Bucket, *, save_within_s: float, writers: int = 32, remembered: int = 100_000) -> None:
+    def __init__(self, bucket: Bucket, *, save_within_s: float, together: int = 64, remembered: int = 100_000) -> None:
         self._bucket = bucket
         self._save_within_s = save_within_s
-        self._writers = writers
+        self._together = together
         self._remembered_most = remembered
         self._remembered: OrderedDict[str, Known] = OrderedDict()
         self._dirty: dict[str, Cursor] = {}  # by claim: of two connections of a session, both learn who has lost
@@ -156,10 +156,11 @@ class Cursors:
             await self._wake.wait()
             await asyncio.sleep(self._save_within_s)
             self._wake.clear()
-            due, self._dirty = self._dirty, {}
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(self._writers, len(due))):
-                    group.create_task(self._write(due))
+            due, self._dirty = list(self._dirty.values()), {}
+            for first in range(0, len(due), self._together):  # so many leave together: NATS reads them together
+                async with asyncio.TaskGroup() as group:
+                    for cursor in due[first : first + self._together]:
+                        group.create_task(self._write(cursor))
 
     def forget(self, key: str) -> None:
         """Do not answer from memory for this session any more."""
@@ -169,17 +170,15 @@ class Cursors:
         """The connection has gone and its last record is stored or given up."""
         self._dirty.pop(cursor.claim, None)
 
-    async def _write(self, due: dict[str, Cursor]) -> None:
-        while due:
-            _, cursor = due.popitem()
-            if cursor.is_lost:
-                continue
-            try:
-                await self.save(cursor)
-            except (UpstreamUnavailable, LimitReached) as error:
-                log.warning("a cursor could not be stored yet", extra={"durable": cursor.key, "error": str(error)})
-                self._dirty[cursor.claim] = cursor
-                self._wake.set()
+    async def _write(self, cursor: Cursor) -> None:
+        if cursor.is_lost:
+            return
+        try:
+            await self.save(cursor)
+        except (UpstreamUnavailable, LimitReached) as error:
+            log.warning("a cursor could not be stored yet", extra={"durable": cursor.key, "error": str(error)})
+            self._dirty[cursor.claim] = cursor
+            self._wake.set()
 
     def _lose(self, cursor: Cursor, *, ended: bool) -> None:
         self.conflicts += 1

@@ -83,6 +83,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Most events that a gateway holds of an older stretch; 0: no sweeps."""
     sharers: int
     """For how many sessions a sweep is worth it at least."""
+    many: int
+    """Writes from which on a gateway's feed waits a moment for more to come with the next events."""
     pull_events: int
     """Most events that a sweep reads at once."""
     ahead_events: int
@@ -124,6 +126,7 @@ def choose(seed: int) -> Options:
         write_high_bytes=random.choice([400, 262_144]),
         sweep_events=random.choice([0, 0, 1, 4, 20, 1_000]),
         sharers=random.choice([1, 1, 1, 2]),
+        many=1 if seed % 2 else 250,
         pull_events=random.choice([1, 3, 500]),
         ahead_events=random.choice([5, 200_000]),
         faults=faults,

@@ -48,6 +48,7 @@ CALM = Options(
     write_high_bytes=262_144,
     sweep_events=0,
     sharers=1,
+    many=250,
     pull_events=3,
     ahead_events=200_000,
     faults={},

@@ -19,6 +19,7 @@ from tidewire_client import client as client_module
 from tidewire_client import connection as client_connection
 
 from gateway import connection as gateway_connection
+from gateway import exchange
 from gateway.house import House
 from gateway.phase import Phase
 from gateway.settings import topology
@@ -433,6 +434,7 @@ async def _run(seed: int, options: Options, say: Callable[[str], None] | None) -
             mock.patch.object(client_module, "time", DeviceTime(world)),
             mock.patch.object(gateway_connection, "WRITE_HIGH_BYTES", options.write_high_bytes),
             mock.patch.object(gateway_connection, "WRITE_LOW_BYTES", options.write_high_bytes // 4),
+            mock.patch.object(exchange, "MANY", options.many),
             mock.patch.object(sharing, "SHARERS_LEAST", options.sharers),
             mock.patch.object(sharing, "AHEAD_MOST", options.ahead_events),
             mock.patch.object(stretch, "PULL_EVENTS", options.pull_events),
