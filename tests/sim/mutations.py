@@ -153,8 +153,8 @@ MUTATIONS = (
     ),
     Mutation(
         "replay/interest.py",
-        "any(seq > since and",
-        "any(seq > since + 1 and",
+        "if seq > since and",
+        "if seq > since + 1 and",
         "the first event of a pattern is not due",
     ),
     Mutation(
