@@ -1,12 +1,12 @@
-"""Shell: a key-value bucket whose reads are gathered: those that come while one is under way share the next call.
+"""Shell: a key-value bucket whose reads are gathered: those of a few milliseconds share a call.
 
 A crowd of sessions that comes back reads an entry each. One at a time, a read costs nats-server 55 to 70 us and us
-about as much; in a call for many, the third part of it (JetStream's batched direct get, NATS ADR-31).
+about as much; in a call for many, the third part of it (JetStream's batched direct get, NATS ADR-31). A read that
+comes alone is called for at once. No task serves it: a call begins and ends in callbacks of the loop.
 """
 
 import asyncio
 import itertools
-from collections.abc import Iterable
 
 import msgspec
 
@@ -18,22 +18,33 @@ from security.errors import UpstreamUnavailable
 
 MOST = 256
 """Most keys in one call; nats-server takes 1,024."""
-SLOW_S = 0.05
-"""Seconds after which the next call does not wait any more for the one before."""
+TOGETHER_S = 0.01
+"""Seconds from one call to the next, at least."""
+_FOUND = b"NATS/1.0\r\n"
+"""Begins the headers of an entry; those of a status have its code there."""
+
+_Answer = asyncio.Future[Entry | None]
 
 
-class _Batch:
-    """The answers to one call."""
+class _Call:
+    """What was asked for in one call, and what has come of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, asked: dict[str, list[_Answer]], late: asyncio.TimerHandle) -> None:
+        self.asked = asked
+        self.late = late
         self.entries: dict[str, Entry] = {}
-        """By their subject."""
-        self.ended: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
-        """Code and text of the status that ended it."""
 
-    def end(self, code: int, text: str) -> None:
-        if not self.ended.done():
-            self.ended.set_result((code, text))
+    def end(self, failure: str) -> None:
+        """Tell those who wait what was found, or why nothing is known."""
+        self.late.cancel()
+        for key, answers in self.asked.items():
+            for answer in answers:
+                if answer.done():
+                    continue  # who asked has gone
+                if failure:
+                    answer.set_exception(UpstreamUnavailable(failure))
+                else:
+                    answer.set_result(self.entries.get(key))
 
 
 class GatheringBucket(Bucket):
@@ -41,91 +52,79 @@ class GatheringBucket(Bucket):
 
     def __init__(self, link: Link, api: Api, name: str, *, timeout_s: float = 5.0) -> None:
         super().__init__(link, api, name, timeout_s=timeout_s)
-        self._asked: dict[str, asyncio.Future[Entry | None]] = {}
+        self._loop: asyncio.AbstractEventLoop
+        self._asked: dict[str, list[_Answer]] = {}
+        self._called_s = float("-inf")
+        self._is_due = False
         self._tokens = itertools.count(1)
-        self._batches: dict[bytes, _Batch] = {}
-        self._reader: asyncio.Task[None] | None = None
-        self._calls: set[asyncio.Task[None]] = set()
+        self._calls: dict[bytes, _Call] = {}
+        self._prefix = f"$KV.{name}."
 
     async def start(self) -> None:
         """Listen for answers."""
+        self._loop = asyncio.get_running_loop()
         await self._link.tap(f"{self._link.inbox}.k.*", self._heard)
         self._link.changed.append(self._changed)
 
     async def get(self, key: str) -> Entry | None:
         """As of a ``Bucket``: read after this call began, perhaps by a replica that lags."""
-        answer = self._asked.get(key)
-        if answer is None:
-            answer = self._asked[key] = asyncio.get_running_loop().create_future()
-            if self._reader is None:
-                self._reader = asyncio.create_task(self._read(), name="read entries")
-        return await asyncio.shield(answer)
+        answer: _Answer = self._loop.create_future()
+        self._asked.setdefault(key, []).append(answer)
+        self._call_soon()
+        return await answer
 
-    async def _read(self) -> None:
-        """Call for what was asked for, until nothing is."""
-        try:
-            while self._asked:
-                asked = dict(itertools.islice(self._asked.items(), MOST))
-                for key in asked:
-                    del self._asked[key]
-                call = asyncio.create_task(self._answer(asked), name="read entries")
-                self._calls.add(call)
-                call.add_done_callback(self._calls.discard)
-                await asyncio.wait([call], timeout=SLOW_S)
-        finally:
-            self._reader = None
+    def _call_soon(self) -> None:
+        if not self._is_due:
+            self._is_due = True
+            self._loop.call_later(max(0.0, self._called_s + TOGETHER_S - self._loop.time()), self._call)
 
-    async def _answer(self, asked: dict[str, "asyncio.Future[Entry | None]"]) -> None:
-        try:
-            found = await self._found(asked)
-        except Exception as error:  # noqa: BLE001  # whatever it is, it is for those who wait
-            for answer in asked.values():
-                answer.set_exception(UpstreamUnavailable(str(error)))
-                answer.exception()  # who asked may be gone
-        else:
-            for key, answer in asked.items():
-                answer.set_result(found.get(key))
-
-    async def _found(self, keys: Iterable[str]) -> dict[str, Entry | None]:
-        first, *others = keys
-        if not others:
-            return {first: await super().get(first)}
-        prefix = f"$KV.{self._name}."
-        entries = await self._call([prefix + key for key in (first, *others)])
-        return {subject.removeprefix(prefix): entry for subject, entry in entries.items()}
-
-    async def _call(self, subjects: list[str]) -> dict[str, Entry]:
-        """The newest entry on each subject that has one."""
-        self.gets += len(subjects)
+    def _call(self) -> None:
+        """Call for what was asked for; more than ``MOST`` keys take further calls."""
+        self._is_due, self._called_s = False, self._loop.time()
+        asked = {key: self._asked.pop(key) for key in list(itertools.islice(self._asked, MOST))}
+        if self._asked:
+            self._call_soon()
+        self.gets += len(asked)
         self._api.calls["DIRECT.GET"] += 1
-        token, batch = b"%d" % next(self._tokens), _Batch()
-        self._batches[token] = batch
-        body, reply = msgspec.json.encode({"multi_last": subjects}), f"{self._link.inbox}.k.{token.decode()}"
+        token = b"%d" % next(self._tokens)
+        self._calls[token] = _Call(asked, self._loop.call_later(self._timeout_s, self._give_up, token))
+        subjects, subject, body = [self._prefix + key for key in asked], f"$JS.API.DIRECT.GET.KV_{self._name}", b""
+        if len(subjects) == 1:
+            subject = f"{subject}.{subjects[0]}"
+        else:
+            body = msgspec.json.encode({"multi_last": subjects})
         try:
-            async with asyncio.timeout(self._timeout_s):
-                await self._link.publish(f"$JS.API.DIRECT.GET.KV_{self._name}", body, reply=reply)
-                code, text = await batch.ended
-        except TimeoutError:
-            raise UpstreamUnavailable(f"bucket {self._name}: no answer within {self._timeout_s} s") from None
-        finally:
-            del self._batches[token]
-        if code not in (204, 404):
-            raise UpstreamUnavailable(f"bucket {self._name}: {code} {text}")
-        return batch.entries
+            self._link.send(subject, body, reply=f"{self._link.inbox}.k.{token.decode()}")
+        except UpstreamUnavailable as error:
+            self._end(token, str(error))
 
     def _heard(self, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
         """An entry, which the server names by its subject, or the end."""
         del reply
-        batch = self._batches.get(subject[subject.rfind(b".") + 1 :])
-        if batch is None:
+        token = subject[subject.rfind(b".") + 1 :]
+        call = self._calls.get(token)
+        if call is None:
+            return
+        if not headers.startswith(_FOUND):
+            code, text = status_of(headers)
+            self._end(token, "" if code in (204, 404) else f"{code} {text}".rstrip())
             return
         told = dict(headers_of(headers))
-        if "Nats-Subject" not in told:
-            batch.end(*status_of(headers))
-        elif told.get("KV-Operation") not in ("DEL", "PURGE"):
-            batch.entries[told["Nats-Subject"]] = Entry(data, int(told["Nats-Sequence"]))
+        if told.get("KV-Operation") not in ("DEL", "PURGE"):
+            key = told["Nats-Subject"].removeprefix(self._prefix)
+            call.entries[key] = Entry(data, int(told["Nats-Sequence"]))
+        if len(call.asked) == 1:
+            self._end(token)  # it is an ordinary read, whose entry is all that comes
+
+    def _give_up(self, token: bytes) -> None:
+        self._end(token, f"no answer within {self._timeout_s} s")
+
+    def _end(self, token: bytes, failure: str = "") -> None:
+        call = self._calls.pop(token, None)
+        if call is not None:
+            call.end(failure and f"bucket {self._name}: {failure}")
 
     def _changed(self, is_up: bool) -> None:  # noqa: FBT001  # called by Link
         if not is_up:
-            for batch in self._batches.values():
-                batch.end(0, "the connection to NATS was lost")
+            for token in list(self._calls):
+                self._end(token, "the connection to NATS was lost")

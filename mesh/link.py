@@ -175,7 +175,7 @@ class Link:
         self, subject: str, payload: bytes, *, reply: str = "", headers: dict[str, str] | None = None
     ) -> None:
         """Hand a message to the connection, and wait while that is full. Returning says nothing about its arrival."""
-        self._send(subject, payload, reply, headers)
+        self.send(subject, payload, reply=reply, headers=headers)
         client = self._client
         if client is not None and client.is_full:
             try:
@@ -183,7 +183,8 @@ class Link:
             except ENDED as error:
                 raise UpstreamUnavailable(f"publish: {type(error).__name__}") from error
 
-    def _send(self, subject: str, payload: bytes, reply: str, headers: dict[str, str] | None) -> None:
+    def send(self, subject: str, payload: bytes, *, reply: str = "", headers: dict[str, str] | None = None) -> None:
+        """``publish`` that waits for nothing, for messages whose number is bounded by the answers to them."""
         client = self._client
         if client is None or not self._up.is_set():
             raise UpstreamUnavailable("no connection to NATS")
@@ -201,7 +202,7 @@ class Link:
         lost: the request may or may not have had its effect.
         """
         token = b"%d" % next(self._tokens)
-        self._send(subject, payload, f"{self._inbox}.r.{token.decode()}", headers)
+        self.send(subject, payload, reply=f"{self._inbox}.r.{token.decode()}", headers=headers)
         answer: asyncio.Future[Reply] = self._loop.create_future()
         self._answers[token] = answer
         late = self._loop.call_later(timeout_s, _too_late, answer)

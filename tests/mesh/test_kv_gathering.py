@@ -62,6 +62,18 @@ async def test_reads_of_one_moment_are_one_call_and_each_gets_its_own(link: Link
     assert await asyncio.gather(*(bucket.get(key) for key in some[6:])) == [None] * 3
 
 
+async def test_reads_that_come_soon_after_a_call_share_the_next(link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mesh.kv_gathering.TOGETHER_S", 0.3)
+    bucket, (first, *others) = await gathering(link), keys(9)
+    assert await bucket.get(first) is None
+    waiting = []
+    for key in others:
+        waiting.append(asyncio.create_task(bucket.get(key)))
+        await link.request("$JS.API.STREAM.INFO.EVENTS")  # rounds of the loop, and of the network
+    assert await asyncio.gather(*waiting) == [None] * 8
+    assert calls_of(bucket) == 2
+
+
 async def test_the_same_key_is_asked_for_once(link: Link) -> None:
     bucket, (key, other) = await gathering(link), keys(2)
     revision = await bucket.put(key, b"1")
@@ -113,9 +125,7 @@ class AnsweringLink(Link):
 
     answers: tuple[tuple[bytes, bytes], ...] | None = ()
 
-    async def publish(
-        self, subject: str, payload: bytes, *, reply: str = "", headers: dict[str, str] | None = None
-    ) -> None:
+    def send(self, subject: str, payload: bytes, *, reply: str = "", headers: dict[str, str] | None = None) -> None:
         del subject, payload, headers
         if self.answers is None:
             for changed in self.changed:
@@ -130,6 +140,7 @@ class AnsweringLink(Link):
     [
         (((b"", b"NATS/1.0 408 Empty Request\r\n\r\n"),), "408 Empty Request"),
         (((b"", b"NATS/1.0 503\r\n\r\n"),), "503"),
+        (((b"", b"NATS/1.0 503\r\nNats-Subject: $JS.API.DIRECT.GET.KV_cursors\r\n\r\n"),), "503"),
         ((), "no answer within"),
         (None, "lost"),
     ],
@@ -149,7 +160,7 @@ async def test_a_slow_call_does_not_hold_up_those_who_come_later(nats_server: Em
     link = AnsweringLink(link_settings(nats_server, user="gateway"))
     bucket = await gathering(link)
     slow = [asyncio.create_task(bucket.get(key)) for key in ("a", "b")]
-    await until(lambda: bool(bucket._batches))
+    await until(lambda: bool(bucket._calls))
     link.answers = ((b"", b"NATS/1.0 404 No Results\r\n\r\n"),)
     assert list(await asyncio.gather(bucket.get("c"), bucket.get("d"))) == [None, None]
     assert not any(task.done() for task in slow)
