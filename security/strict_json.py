@@ -62,7 +62,8 @@ def depth_exceeds(data: bytes, limit: int) -> bool:
     True as well when brackets do not pair up: that is no JSON, and a parser may go as deep as it likes in it.
     Brackets inside strings do not count. Most text ends at the first look: it has no more than ``limit`` openings.
     """
-    if data.count(b"[") + data.count(b"{") <= limit:
+    most = limit + 1  # split looks for one byte far quicker than count does, and stops when it is enough
+    if len(data.split(b"[", most)) + len(data.split(b"{", most)) - 2 <= limit:
         return False
     # Without escaped backslashes and escaped quotes, every other piece between quotes is outside of strings.
     outside = data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2]
