@@ -145,13 +145,18 @@ def _machine(load_before: float, *, pinned: bool) -> Machine:
         cpu=cpu,
         cores=os.cpu_count() or 1,
         kernel=platform.release(),
-        python=platform.python_version(),
+        python=f"{platform.python_version()} ({_origin()})",
         versions={name: importlib.metadata.version(name) for name in names},
         commit=_git("rev-parse", "--short", "HEAD") + (" and changes" if _git("status", "--porcelain", "-uno") else ""),
         load_before=load_before,
         load_after=os.getloadavg()[0],
         pinned=pinned,
     )
+
+
+def _origin() -> str:
+    """Whose Python it is: a distribution's is built with a profile and is quicker by a third than a plain build."""
+    return "the distribution's" if sys.base_prefix == "/usr" else "a build of its own"
 
 
 def _git(*arguments: str) -> str:
