@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.commands import sessions
 from mesh.api import Api
+from mesh.epoch import EPOCH_KEY, decode_epoch
 from mesh.kv import Bucket
 from replay.record import Owner, session_key
 from security.errors import UpstreamUnavailable
 from security.subjects import matches
 from tests.sim.gateways import ISSUER, GatewayNode, simulated_config
+from tests.sim.jetstream_replica import Put
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -28,6 +30,7 @@ class Faults:
         self.world = world
         self.happened: Counter[str] = Counter()
         self._nats = world.nats
+        self._cursors = world.nats.streams["KV_cursors"]
         self._operator: Any = None
         self._spare_until_s = 0.0
         self._tasks: list[asyncio.Task[None]] = []
@@ -302,9 +305,24 @@ class Faults:
                 self._trace(f"deleted {seq}")
                 self._nats.delete(seq)
 
-    def _known_to(self) -> int:
-        houses = [gateway.house for gateway in self.world.gateways if gateway.house is not None]
-        return max((house.feed.head for house in houses if house.feed is not None), default=0)
+    def _known_to(self, through_ns: int) -> int:
+        """Up to where it will be noticed that the stream fell back, where the bucket goes back to ``through_ns``.
+
+        A gateway that is being drained may not get to say what it knows.
+        """
+        houses = [gateway.house for gateway in self.world.gateways if gateway.house is not None and gateway.is_up]
+        heads = [house.feed.head for house in houses if house.feed is not None]
+        return max(self._witnessed_to(through_ns), *heads, 0)
+
+    def _witnessed_to(self, through_ns: int) -> int:
+        """The event of the stream of now by which the bucket, as it was then, tells one history from another; or 0."""
+        put = [change.message for at_ns, change in self._cursors.log if at_ns <= through_ns and isinstance(change, Put)]
+        values = [message.payload for message in put if message.subject.endswith(f".{EPOCH_KEY}")]
+        epoch = decode_epoch(values[-1]) if values else None
+        if epoch is None or epoch.witness is None:
+            return 0
+        seq, time_ns = epoch.witness.seq, epoch.witness.time_ns
+        return seq if self._nats.stored_ns(seq) == time_ns else 0
 
     async def _recreate(self, random: Any) -> None:
         del random
@@ -323,17 +341,17 @@ class Faults:
 
     def _fall(self, random: Any, *, with_buckets: bool) -> None:
         first, last = self._nats.first_seq, self._nats.last_seq
-        if self._is_spared():
+        if self._is_spared() or last <= first:
             return
-        if last < first or self._known_to() < self.world.oracle.said_to():
-            self.happened["fell back and nobody could know"] += 1
-            return  # docs/decisions/0009: what no living gateway has read, nobody can miss
-        seq = max(first, last - random.choice([1, 3, 20, 200]))
-        if seq == last:
-            return
-        self._trace(f"the stream falls back from {last} to {seq}{', cursors too' if with_buckets else ''}")
         self.world.note_identities()
-        self.world.oracle.begin_life(seq, self._known_to())
+        self.world.note_records()
+        seq = max(first, last - random.choice([1, 3, 20, 200]))
+        known_to = self._known_to(self._nats.stored_ns(seq) if with_buckets else self._nats.now_ns())
+        if known_to < self.world.oracle.heard_to():
+            self.happened["fell back and nobody could know"] += 1
+            return  # docs/decisions/0009: a session's position alone does not tell it
+        self._trace(f"the stream falls back from {last} to {seq}{', cursors too' if with_buckets else ''}")
+        self.world.oracle.begin_life(seq, known_to)
         self._nats.fall_back(seq, with_buckets=with_buckets)
         self._spare_until_s = self.world.loop.time() + SPARE_S
 

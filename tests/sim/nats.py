@@ -106,6 +106,11 @@ class Nats:
         """When an event was stored, in the loop's time."""
         return self.stream.stored_s[seq]
 
+    def stored_ns(self, seq: int) -> int:
+        """When an event was stored, as its stream tells it; when the stream was made, if it has no such event."""
+        message = self.stream.log_of(seq)
+        return message.time_ns if message is not None else self.created_ns
+
     @property
     def first_seq(self) -> int:
         """Of the oldest event that is left."""
@@ -207,8 +212,7 @@ class Nats:
         Buckets too go back to the moment after ``to_seq`` was stored, with ``with_buckets``. Consumers stay where they
         were, or at the stream's new end; those in memory begin anew.
         """
-        message = self.stream.log_of(to_seq)
-        end_ns = message.time_ns if message is not None else self.created_ns
+        end_ns = self.stored_ns(to_seq)
         for wire in list(self.wires.values()):
             wire.cut()
         lost = self.stream.restore(self.now_ns(), to_seq)

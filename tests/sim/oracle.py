@@ -50,8 +50,16 @@ class Ledger:
         """Patterns that the application has left."""
         self.told: set[int] = set()
         """Events that a gateway has told to be lost, on any connection."""
-        self.said: Counter[str] = Counter()
-        """By stream identity: the newest position that a device has sent as processed."""
+        self.heard: Counter[str] = Counter()
+        """By stream identity: the newest position that a gateway has told or stored, or a device has sent."""
+        self.begins_afresh = False
+        """A device has asked without a position, and was not answered yet: where nothing is stored, nothing is due."""
+        self.is_stored = False
+        """Whether the cursor bucket had a record when last looked at."""
+
+    def hear(self, identity: str, seq: int) -> None:
+        """A position that the session may come back with."""
+        self.heard[identity] = max(self.heard[identity], seq)
 
 
 class Oracle:
@@ -66,7 +74,7 @@ class Oracle:
         self._by_seq: list[dict[int, Stored]] = [{}]
         self._life_of: dict[str, int] = {}
         self._known_to = [0]
-        """By life: up to where gateways had read the life before."""
+        """By life: up to where the life before was known, to living gateways or by the witness in the bucket."""
         self.made_anew: list[int] = []
         """Lives that began with another stream of the same name."""
         self.seen: Counter[str] = Counter()
@@ -85,7 +93,7 @@ class Oracle:
     def begin_life(self, last_seq: int, known_to: int) -> None:
         """The stream goes on after ``last_seq`` as if what was behind had never been; 0: it was made anew.
 
-        What no living gateway had read (``known_to``) is lost without anybody's knowledge.
+        What is known neither to a living gateway nor in the bucket (above ``known_to``) is lost without a trace.
         """
         old = self._by_seq[self.life]
         self.life += 1
@@ -105,10 +113,10 @@ class Oracle:
         for ledger in self.ledgers.values():
             ledger.pending.pop(event.number, None)
 
-    def said_to(self) -> int:
-        """The newest position that any device has said of the stream of now."""
+    def heard_to(self) -> int:
+        """The newest position in the stream of now that any session may come back with."""
         now = [identity for identity, life in self._life_of.items() if life == self.life]
-        return max((ledger.said[identity] for ledger in self.ledgers.values() for identity in now), default=0)
+        return max((ledger.heard[identity] for ledger in self.ledgers.values() for identity in now), default=0)
 
     def life_of(self, identity: str) -> int:
         """The life that an identity stands for: that in which a gateway first said it."""
@@ -161,10 +169,20 @@ class Oracle:
         for event in self.covered(ledger, life, gap):
             ledger.pending.pop(event.number, None)
 
-    def record(self, ledger: Ledger, record: Record) -> None:
+    def record(self, ledger: Ledger, record: Record | None) -> None:
         """What the cursor bucket holds of a session: nothing due was passed over, but what it will tell to be lost."""
+        is_new, ledger.is_stored = not ledger.is_stored, record is not None
+        if record is None:
+            return
+        ledger.hear(record.stream, record.through)
         if self.life_of(record.stream) != self.life:
             return
+        if is_new and ledger.begins_afresh:  # its welcome is under way: what the session before was due has ended
+            ledger.pending = {
+                number: event
+                for number, event in ledger.pending.items()
+                if event.seq > record.through and event.lives_in(self.life)
+            }
         untold = record.untold
         passed = [
             event
@@ -234,14 +252,14 @@ class ConnectionChecks:
                 resume = frame.get("resume")
                 if resume is not None:
                     self.resumed_from = resume["seq"]
-                    said = self.ledger.said
-                    said[resume["stream"]] = max(said[resume["stream"]], resume["seq"])
+                    self.ledger.hear(resume["stream"], resume["seq"])
+                else:
+                    self.ledger.begins_afresh = True
             case "subscribe":
                 self.asked[frame["id"]] = set(frame["subjects"])
             case "ack":
                 self.outstanding = {seq: size for seq, size in self.outstanding.items() if seq > frame["seq"]}
-                said = self.ledger.said
-                said[self.identity] = max(said[self.identity], frame["seq"])
+                self.ledger.hear(self.identity, frame["seq"])
             case _:
                 pass
 
@@ -275,6 +293,7 @@ class ConnectionChecks:
         if seq < self.told:
             self.fail("live goes back")
         self.told, self.is_live = seq, True
+        self.ledger.hear(self.identity, seq)
 
     def _reply(self, frame: dict[str, Any]) -> None:
         denied = set((frame.get("data") or {}).get("denied") or ())
@@ -290,6 +309,8 @@ class ConnectionChecks:
         self.identity, self.life = frame["stream"], oracle.life_of(frame["stream"])
         self.window = frame["window"]["messages"], frame["window"]["bytes"]
         self.told = frame["from"]
+        ledger.hear(self.identity, self.told)
+        ledger.begins_afresh = False
         oracle.seen[f"outcome {frame['outcome']}"] += 1
         if frame["outcome"] == "fresh":
             if self.resumed_from is not None:
@@ -315,6 +336,7 @@ class ConnectionChecks:
             self.oracle.seen["lagging"] += 1
         self._complete(seq - 1)
         self.told = seq
+        self.ledger.hear(self.identity, seq)
         self.sent.add(event.number)
         self.outstanding[seq] = size
         messages, most = self.window
@@ -335,6 +357,7 @@ class ConnectionChecks:
 
     def _gap(self, frame: dict[str, Any]) -> None:
         self.oracle.seen[f"gap {frame['reason']}"] += 1
+        self.ledger.hear(self.identity, frame["before"] - 1)
         numbers = {event.number for event in self.oracle.covered(self.ledger, self.life, frame)}
         self.sent |= numbers
         self.ledger.told |= numbers

@@ -324,13 +324,17 @@ class World:
             if gateway.house is not None and gateway.house.open_exchange is not None:
                 self.oracle.life_of(gateway.house.exchange.identity)
 
+    def note_records(self) -> None:
+        """What the cursor bucket holds of each session now."""
+        messages = self.nats.streams["KV_cursors"].truth.messages.values()
+        records = [decode_record(message.payload) for message in messages if message.payload]
+        by_owner = {record.owner.subject: record for record in records if record is not None}
+        for name, ledger in self.oracle.ledgers.items():
+            self.oracle.record(ledger, by_owner.get(name))
+
     def _look_once(self, before: dict[str, tuple[Any, Any]]) -> None:
         self.note_identities()
-        for message in list(self.nats.streams["KV_cursors"].truth.messages.values()):
-            record = decode_record(message.payload) if message.payload else None
-            if record is not None:
-                ledger = self.oracle.ledger(record.owner.subject)
-                self.oracle.record(ledger, record)
+        self.note_records()
         for gateway in self.gateways:
             house = gateway.house
             if house is None or house.open_exchange is None:
