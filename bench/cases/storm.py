@@ -34,15 +34,38 @@ AGAIN_RATE = 2_000
 """Events a second to the crowd once it is back: one for each."""
 
 
+RIVALS = "centrifugo", "centrifugo-redis"
+"""Ways whose clients recover what they missed. Theirs is the lighter storm: see ``_cut``."""
+
+
 async def storm(site: Site, plan: Plan) -> list[Measurement]:
-    """The floor's bare handshakes, and Tidewire."""
+    """The floor's bare handshakes, Tidewire, and rivals that recover."""
 
     async def one(way: Way) -> list[Measurement]:
         if isinstance(way, Tidewire):
             return [await _tidewire(site, plan, way)]
+        if way.name in RIVALS:
+            return [await _cut(site, plan, way)]
         return [await handshakes(site, plan, way, CASE)]
 
-    return await each_way(site, plan, CASE, ("floor", "tidewire"), one)
+    return await each_way(site, plan, CASE, ("floor", "tidewire", *RIVALS), one)
+
+
+async def _cut(site: Site, plan: Plan, way: Way) -> Measurement:
+    """A rival's crowd loses its sockets and comes back; its server lives on, and has no live sessions beside it.
+
+    One engine keeps the history in the server's memory, which a kill would empty.
+    """
+    missed, crowd = plan.crowd_missed, plan.crowd
+    async with running(site, plan, way, crowd) as course:
+        await course.cut()
+        await way.publish(Order(events=crowd * missed, rate=0, sessions=crowd))
+        step_back(course.load)
+        async with course.spending(settle=False) as spent:
+            told = await come_back(course, plan, way.port, due=missed)
+        values = {"server_ms": spent.server_s / crowd * 1e3, "server_busy": spent.server_s / spent.seconds}
+        note = "cut, not killed, nobody else is live"
+        return Measurement(case=CASE, way=way.name, values=told | values, note=note)
 
 
 async def _tidewire(site: Site, plan: Plan, lost: Tidewire) -> Measurement:
