@@ -23,8 +23,8 @@ from replay.recent import RecentWindow
 
 log = logging.getLogger(__name__)
 
-TICK_S = 0.25
-"""How often the clock looks for what is due, in seconds."""
+TICK_S = 0.05
+"""How often the clock looks for what is due, in seconds. The pings of thousands at one look would hold up events."""
 MANY = 250
 """Sessions from which on it takes longer to write to them than to wait for what was published together."""
 REFRESH_S = 5.0
