@@ -11,8 +11,8 @@ ACKED = "broadcast acked"
 """The same, where each client acknowledges each event."""
 ALWAYS_ACKED = {"mosquitto"}
 """Ways whose protocol acknowledges each event by nature (QoS 1): their one figure is compared with acked ones."""
-ACK_EACH = 100
-"""Events for one cumulative acknowledgement where it is the delivery that is measured: a window must not fill."""
+ACK_EACH = 50
+"""Events for one cumulative acknowledgement, as our client packages gather them (``ACK_EVENTS``)."""
 WARM = 3
 """Events before the first that counts."""
 
