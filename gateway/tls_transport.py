@@ -220,9 +220,9 @@ class TlsTransport(asyncio.Transport):
             self._lose(error)
             return
         self._wait(is_waiting=bool(unsent))
-        self._look_at_unsent()
-        if self._is_closing and not unsent and not self._is_lost:
+        if self._is_closing and not unsent:
             self._say_goodbye()
+        self._look_at_unsent()  # last: the protocol may write, or close
 
     def _wait(self, *, is_waiting: bool) -> None:
         """Be called when the socket takes bytes again, or not."""

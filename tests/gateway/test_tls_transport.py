@@ -258,6 +258,22 @@ async def test_a_close_comes_behind_all_that_was_written(keys: DevelopmentState)
         assert both.above.error is None
 
 
+@pytest.mark.parametrize("last", [b"", b"x", b"x" * 500_000])
+async def test_who_closes_when_it_may_write_again_has_said_all(keys: DevelopmentState, last: bytes) -> None:
+    async with pair(keys) as both:
+
+        def end() -> None:
+            both.server.write(last)
+            both.server.close()
+
+        both.above.resume_writing = end  # type: ignore[method-assign]
+        both.server.write(b"x" * 500_000)
+        assert len(await both.peer.hear(500_001 + len(last))) == 500_000 + len(last)
+        assert not await both.peer.take()
+        both.peer.socket.close()
+        await until(lambda: both.above.told[-1] == "lost")
+
+
 async def test_a_peer_that_never_closes_is_cut(keys: DevelopmentState, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tls_transport, "SHUTDOWN_S", 0.02)
     async with pair(keys) as both:
