@@ -74,11 +74,13 @@ class Exchange:
             elif holders:
                 runs.append(([event], holders))
         often = _in_several([holders for _, holders in runs]) if len(runs) > 1 else ()
+        offered = 0
         for run, holders in runs:
+            offered += len(holders)
             self._offer(run, holders, often)
         if self._dirty or self._behind:
             self._flush()
-        return sum(len(holders) for _, holders in runs) >= MANY
+        return offered >= MANY
 
     def _look_for_leaks(self, events: list[StoredEvent]) -> None:
         for event in events:
