@@ -8,6 +8,7 @@ import os
 import socket
 import ssl
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -99,6 +100,11 @@ class Device:
         if ack := self._dialect.ack():
             self.write(ack)
 
+    @property
+    def owes(self) -> bool:
+        """Whether it has something to acknowledge."""
+        return self._unacknowledged > 0
+
     def cut(self) -> None:
         """Drop the connection without a word, as a tunnel does."""
         self.is_open = self.is_live = False
@@ -131,6 +137,8 @@ class Device:
             self.events += count
             load.count(got)
             if load.ack_each:
+                if load.ack_within_s and not self._unacknowledged:
+                    load.acknowledge_soon(self)
                 self._unacknowledged += count
                 if self._unacknowledged >= load.ack_each:
                     self.acknowledge()
@@ -175,6 +183,8 @@ class Load:
     def __init__(self) -> None:
         self.ack_each = 1
         """Each device acknowledges after so many events; 0: never."""
+        self.ack_within_s = 0.0
+        """Seconds after which fewer events are acknowledged, too; 0: never."""
         self.is_counting = True
         """Whether events carry numbers to check; the floor's frames are all the same."""
         self.is_shared = False
@@ -189,6 +199,8 @@ class Load:
         self.latencies_ns: list[int] = []
         self.news = asyncio.Event()
         self._devices: list[Device] = []
+        self._owing: deque[tuple[float, Device]] = deque()
+        """Those that have something to acknowledge, and when they do so at the latest; the earliest first."""
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._port = 0
 
@@ -203,6 +215,22 @@ class Load:
         if self.got >= self.due:
             self.news.set()
 
+    def acknowledge_soon(self, device: Device) -> None:
+        """Have a device acknowledge what it has in ``ack_within_s``."""
+        loop = asyncio.get_running_loop()
+        self._owing.append((loop.time() + self.ack_within_s, device))
+        if len(self._owing) == 1:
+            loop.call_later(self.ack_within_s, self._acknowledge_due)
+
+    def _acknowledge_due(self) -> None:
+        loop, owing = asyncio.get_running_loop(), self._owing
+        while owing and owing[0][0] <= loop.time():
+            _, device = owing.popleft()
+            if device.is_open and device.owes:
+                device.acknowledge()
+        if owing:
+            loop.call_at(owing[0][0], self._acknowledge_due)
+
     async def handle(self, command: dict[str, Any]) -> dict[str, Any]:
         """One of the commands below."""
         match command["do"]:
@@ -213,7 +241,7 @@ class Load:
             case "open":
                 await self._open(command["first"], command["last"], command.get("at_once", CONNECTS))
             case "acks":
-                self._set_acks(command.get("each", 1) if command["on"] else 0)
+                self._set_acks(command["each"], command["within_s"])
             case "hello":
                 await self._hello(command["first"], command["last"], command["within_s"])
             case "come back":
@@ -228,9 +256,9 @@ class Load:
                 raise ValueError(f"no command {other}")
         return {}
 
-    def _set_acks(self, each: int) -> None:
+    def _set_acks(self, each: int, within_s: float) -> None:
         """Acknowledge after every ``each`` events, and at once what is outstanding; 0: nothing from now on."""
-        self.ack_each = each
+        self.ack_each, self.ack_within_s = each, within_s
         if each:
             for device in self._devices:
                 device.acknowledge()

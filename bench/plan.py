@@ -17,6 +17,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The ways that were asked for; empty: all."""
     run: int = 1
     """Which of the runs it is: what takes long and changes little is measured in the first alone."""
+    turns: int = 4
+    """Turns of each way, where ways stand side by side; what is to be published is divided among them."""
     sessions: int = 1_000
     """Connected sessions, unless a case has its own number."""
     broadcast_events: int = 160
@@ -29,13 +31,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Events to them, one after the other."""
     private_rate: int = 2_500
     """How many of these a second."""
-    private_burst: int = 60_000
+    private_burst: int = 80_000
     """Events to them as fast as they are taken."""
     per_session_events: int = 10_000
     """The same for a consumer per session, which is slower: for its CPU per event fewer do."""
     per_session_rate: int = 700
     """How many of these a second."""
-    latency_s: float = 8.0
+    latency_s: float = 12.0
     """Seconds of events at half of saturation."""
     idle_sessions: int = 5_000
     """Connections that are quiet."""
@@ -63,9 +65,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Events that one client missed."""
     week_others: int = 3
     """Events of others between two of its own."""
-    workers_events: int = 60
+    workers_events: int = 80
     """Events to everyone, one at a time, for one worker and for two."""
-    workers_burst: int = 300
+    workers_burst: int = 400
     """Events to everyone, as fast as it goes."""
     published: int = 50_000
     """Events of a publisher at full speed."""
@@ -83,6 +85,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 FULL = Plan()
 QUICK = Plan(
+    turns=2,
     sessions=200,
     broadcast_events=50,
     private_sessions=500,

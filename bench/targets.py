@@ -30,20 +30,26 @@ RIVALS = ("per-session", "centrifugo", "centrifugo-redis", "socketio", "nats-web
 
 
 def _broadcast(of: Medians) -> Verdict:
+    """A rival is held against us at its promise: mosquitto has events acknowledged; so have we, as our clients do."""
     ours, floor = of["broadcast", "tidewire"]["server_us"], of["broadcast", "floor"]["server_us"]
-    ratio = ours / floor
     rivals = {way: of["broadcast", way]["server_us"] / ours for way in RIVALS if ("broadcast", way) in of}
-    gathered = ""
-    if ("broadcast acked", "mosquitto") in of:  # it cannot do without acknowledgements
-        theirs, acked = of["broadcast acked", "mosquitto"]["server_us"], of["broadcast acked", "tidewire"]["server_us"]
-        rivals["mosquitto"] = theirs / acked
-        gathered = f" (mosquitto {theirs / ours:.2f} x where our clients gather acknowledgements)"
-    told = ", ".join(f"{way} {times:.2f} x ours" for way, times in sorted(rivals.items(), key=lambda pair: pair[1]))
-    seen = f"{ratio:.2f} x the floor"
-    if (acked := _ratio(of, "broadcast acked", "tidewire", "floor", "server_us")) > 0:
-        seen += f" ({acked:.2f} x when each event is acknowledged)"
-    seen += (f"; {told}" if told else "") + gathered
-    return Verdict(ratio <= 1.15 and all(times > 1 for times in rivals.values()), seen)
+    more = ""
+    if ("broadcast acked", "mosquitto") in of:
+        theirs = of["broadcast acked", "mosquitto"]["server_us"]
+        rivals["mosquitto"] = theirs / of["broadcast, acks gathered", "tidewire"]["server_us"]
+        single = theirs / of["broadcast acked", "tidewire"]["server_us"]
+        more = f"; where our clients acknowledge each event by itself as its must, mosquitto is {single:.2f} x ours"
+    told = "".join(f", {way} {times:.2f} x ours" for way, times in sorted(rivals.items(), key=lambda pair: pair[1]))
+    to_floor = [
+        f"{times:.2f} x {how}"
+        for case, how in (
+            ("broadcast, acks gathered", "with acknowledgements gathered"),
+            ("broadcast acked", "with each"),
+        )
+        if (times := _ratio(of, case, "tidewire", "floor", "server_us")) > 0
+    ]
+    seen = f"{ours / floor:.2f} x the floor" + (f" ({', '.join(to_floor)})" if to_floor else "")
+    return Verdict(ours / floor <= 1.15 and all(times > 1 for times in rivals.values()), seen + told + more)
 
 
 def _saturation(of: Medians) -> Verdict:

@@ -6,7 +6,7 @@ A step fails unless each session got exactly what was due: the load client count
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 
 from bench.measurement import Measurement
@@ -70,9 +70,12 @@ class Course:
         patience_s, last = self.patience_s, self.sessions if last is None else last
         await self.load.ask(patience_s, do="hello", first=first, last=last, within_s=patience_s - 5)
 
-    async def acks(self, *, each: int) -> None:
-        """Have every ``each`` events acknowledged from now on, after what is outstanding; 0: none."""
-        await self.load.ask(10, do="acks", on=each > 0, each=each)
+    async def acks(self, *, each: int, within_s: float = 0.0) -> None:
+        """Have every ``each`` events acknowledged from now on, after what is outstanding; 0: none.
+
+        ``within_s``: seconds after which fewer are acknowledged, too; 0: they wait.
+        """
+        await self.load.ask(10, do="acks", each=each, within_s=within_s)
 
     async def expect(self, more: int) -> dict[str, float]:
         """Wait until each device has had exactly so many more events; returns latencies in ms."""
@@ -165,14 +168,18 @@ async def each_way(
 ) -> list[Measurement]:
     """Take a case through the ways of ``names`` that were chosen and are there. One that fails does not stop others."""
     measured: list[Measurement] = []
-    for name in names:
-        if name not in WAYS or (plan.ways and name not in plan.ways):
-            continue
-        way = WAYS[name](site)
-        if way.missing():
-            continue
-        measured += await attempt(case, name, one(way))
+    for way in chosen(site, plan, names):
+        measured += await attempt(case, way.name, one(way))
     return measured
+
+
+def chosen(site: Site, plan: Plan, names: Iterable[str]) -> Iterator[Way]:
+    """A new one of each way of ``names`` that was chosen and is there."""
+    for name in names:
+        if name in WAYS and (not plan.ways or name in plan.ways):
+            way = WAYS[name](site)
+            if not way.missing():
+                yield way
 
 
 async def attempt(case: str, name: str, work: Awaitable[list[Measurement]]) -> list[Measurement]:

@@ -11,8 +11,17 @@ from bench.ways.jetstream import JetStream
 from mesh.embedded import EmbeddedServer, default_config
 
 
+class Plain(msgspec.Struct, frozen=True):
+    """What stands."""
+
+    jetstream: JetStream
+    """It stores what is published, too."""
+    subscriber: Child
+    """The process that reads it."""
+
+
 @contextlib.asynccontextmanager
-async def plain_nats(site: Site) -> AsyncIterator[tuple[JetStream, Child]]:
+async def plain_nats(site: Site) -> AsyncIterator[Plain]:
     """A nats-server whose gateway user may read events without JetStream, and the process that does."""
     jetstream = JetStream(site)
     config = jetstream.folder / "nats-plain.conf"
@@ -25,7 +34,7 @@ async def plain_nats(site: Site) -> AsyncIterator[tuple[JetStream, Child]]:
         await subscriber.start()
         password = jetstream.nats.password("gateway").reveal()
         await subscriber.ask(30, do="subscribe", url=jetstream.nats.url, password=password)
-        yield jetstream, subscriber
+        yield Plain(jetstream, subscriber)
     finally:
         await subscriber.stop()
         await jetstream.stop()

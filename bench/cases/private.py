@@ -6,12 +6,16 @@ spends on storing events that nobody reads is part of every figure of it, and st
 what it spends when one plain subscription reads each event: nothing that reads them as they come can cost it less.
 """
 
-from bench.cases.course import Course, attempt, each_way, running
-from bench.cases.plain_nats import plain_nats
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from bench.cases.course import Course
+from bench.cases.plain_nats import Plain, plain_nats
+from bench.cases.turns import by_turns, courses, turning
 from bench.measurement import Measurement
 from bench.plan import Plan
 from bench.process import cpu_s
-from bench.way import Order, Site, Way
+from bench.way import Order, Site
 from bench.ways.jetstream import JetStream
 
 CASE = "private"
@@ -26,22 +30,42 @@ READING = "plain subscription"
 
 
 async def private(site: Site, plan: Plan) -> list[Measurement]:
-    """The floor's single writes, Tidewire, and a consumer for each session at a rate that it can follow."""
+    """The floor's single writes, Tidewire, and nats-server alone by turns; then a consumer for each session, slower."""
+    turns = plan.turns
+    trickle, burst = (plan.private_events // turns, plan.private_rate), (plan.private_burst // turns, 0)
 
-    async def one(way: Way) -> list[Measurement]:
-        per_session = way.name == "per-session"
-        rate = plan.per_session_rate if per_session else plan.private_rate
-        events = plan.per_session_events if per_session else plan.private_events
-        async with running(site, plan, way, plan.private_sessions) as course:
-            return [
-                await _deliver(course, events, rate, CASE),
-                await _deliver(course, events, rate, ACKED),
-                await _deliver(course, events if per_session else plan.private_burst, 0, SATURATED),
-            ]
+    async def deliver(course: Course) -> list[Measurement]:
+        return [
+            await _deliver(course, *trickle, CASE),
+            await _deliver(course, *trickle, ACKED),
+            await _deliver(course, *burst, SATURATED),
+        ]
 
-    measured = await each_way(site, plan, CASE, ("floor", "tidewire", "per-session"), one)
-    measured += await attempt(CASE, STORING, _storing(site, plan))
-    return measured + await attempt(CASE, READING, _reading(site, plan))
+    async def slower(course: Course) -> list[Measurement]:
+        events, rate = plan.per_session_events, plan.per_session_rate
+        return [
+            await _deliver(course, events, pace, case) for case, pace in ((CASE, rate), (ACKED, rate), (SATURATED, 0))
+        ]
+
+    async def store(jetstream: JetStream) -> list[Measurement]:
+        orders = {
+            case: Order(events=events, rate=rate, unread=True)
+            for case, (events, rate) in ((CASE, trickle), (SATURATED, burst))
+        }
+        return [await _broker(jetstream, order, case, STORING) for case, order in orders.items()]
+
+    async def read(plain: Plain) -> list[Measurement]:
+        events, rate = trickle
+        return [
+            await _broker(
+                plain.jetstream, Order(events=events, rate=rate, sessions=plan.private_sessions), CASE, READING
+            )
+        ]
+
+    stands = courses(site, plan, ("floor", "tidewire"), plan.private_sessions, deliver)
+    stands |= {STORING: turning(storing(site), store), READING: turning(plain_nats(site), read)}
+    measured = await by_turns(CASE, stands, turns)
+    return measured + await by_turns(CASE, courses(site, plan, ("per-session",), plan.private_sessions, slower), 1)
 
 
 async def _deliver(course: Course, events: int, rate: int, case: str) -> Measurement:
@@ -57,24 +81,15 @@ async def _deliver(course: Course, events: int, rate: int, case: str) -> Measure
     return Measurement(case=case, way=course.way.name, values=values)
 
 
-async def _storing(site: Site, plan: Plan) -> list[Measurement]:
+@asynccontextmanager
+async def storing(site: Site) -> AsyncIterator[JetStream]:
+    """A nats-server whose events nobody reads."""
     jetstream = JetStream(site)
     try:
         await jetstream.start()
-        measured = []
-        trickle, burst = (plan.private_events, plan.private_rate), (plan.private_burst, 0)
-        for case, (events, rate) in ((CASE, trickle), (SATURATED, burst)):
-            order = Order(events=events, rate=rate, unread=True)
-            measured.append(await _broker(jetstream, order, case, STORING))
-        return measured
+        yield jetstream
     finally:
         await jetstream.stop()
-
-
-async def _reading(site: Site, plan: Plan) -> list[Measurement]:
-    async with plain_nats(site) as (jetstream, _):
-        order = Order(events=plan.private_events, rate=plan.private_rate, sessions=plan.private_sessions)
-        return [await _broker(jetstream, order, CASE, READING)]
 
 
 async def _broker(jetstream: JetStream, order: Order, case: str, way: str) -> Measurement:

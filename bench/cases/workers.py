@@ -13,11 +13,12 @@ from pathlib import Path
 
 import msgspec
 
-from bench.cases.course import each_way, running
+from bench.cases.course import Course, running
+from bench.cases.turns import by_turns, turning
 from bench.measurement import Measurement
 from bench.plan import Plan
 from bench.process import Child, Failed
-from bench.way import Order, Site, Way
+from bench.way import Order, Site
 from bench.ways.tidewire import READY_S, Tidewire, gateway_config
 from gateway import config as has
 from gateway.config_text import effective
@@ -85,26 +86,34 @@ async def workers(site: Site, plan: Plan) -> list[Measurement]:
         second = min(site.rest_on)
         site = msgspec.structs.replace(site, measured_on=site.measured_on | {second}, rest_on=site.rest_on - {second})
 
-    async def one(_: Way) -> list[Measurement]:
-        return [await _measure(site, plan, Served(site, count)) for count in (1, 2)]
+    async def turn(course: Course) -> list[Measurement]:
+        return [await _measure(site, plan, course)]
 
-    return await each_way(site, plan, CASE, ("tidewire",), one)
+    made = {count: Served(site, count) for count in (1, 2)} if not plan.ways or Tidewire.name in plan.ways else {}
+    stands = {
+        _name(count): turning(running(site, plan, way, plan.sessions, shared=True), turn) for count, way in made.items()
+    }
+    return await by_turns(CASE, stands, plan.turns)
 
 
-async def _measure(site: Site, plan: Plan, way: Served) -> Measurement:
-    async with running(site, plan, way, plan.sessions, shared=True) as course:
-        await course.acks(each=0)
-        await course.one_by_one(WARM)
-        async with course.spending() as spent:
-            await course.one_by_one(plan.workers_events)
-        values = spent.each(plan.workers_events * plan.sessions)
-        async with course.spending() as fast:
-            await way.publish(Order(events=plan.workers_burst, rate=0))
-            await course.expect(plan.workers_burst)
-        values["events_per_s"] = plan.workers_burst * plan.sessions / fast.seconds
-        values["cores"] = float(len(site.measured_on))
-        name = f"{way.workers} worker{'s' if way.workers > 1 else ''}"
-        return Measurement(case=CASE, way=name, values=values)
+async def _measure(site: Site, plan: Plan, course: Course) -> Measurement:
+    way, events, burst = course.way, plan.workers_events // plan.turns, plan.workers_burst // plan.turns
+    assert isinstance(way, Served), "what was made above"
+    await course.acks(each=0)
+    await course.one_by_one(WARM)
+    async with course.spending() as spent:
+        await course.one_by_one(events)
+    values = spent.each(events * plan.sessions)
+    async with course.spending() as fast:
+        await way.publish(Order(events=burst, rate=0))
+        await course.expect(burst)
+    values["events_per_s"] = burst * plan.sessions / fast.seconds
+    values["cores"] = float(len(site.measured_on))
+    return Measurement(case=CASE, way=_name(way.workers), values=values)
+
+
+def _name(workers: int) -> str:
+    return f"{workers} worker{'s' if workers > 1 else ''}"
 
 
 def _is_ready(log: Path) -> bool:

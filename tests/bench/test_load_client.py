@@ -17,9 +17,11 @@ class Connection:
 
     def __init__(self) -> None:
         self.written: list[bytes] = []
+        self.wrote = asyncio.Event()
 
     def write(self, data: bytes) -> None:
         self.written.append(data)
+        self.wrote.set()
 
     def abort(self) -> None:
         """It is dropped."""
@@ -93,10 +95,10 @@ async def test_a_device_of_a_broadcast_is_wrong_with_its_own_events() -> None:
 
 async def test_acknowledgements_come_after_so_many_events_and_none_when_off() -> None:
     load, made, transport = device()
-    await load.handle({"do": "acks", "on": True, "each": 3})
+    await load.handle({"do": "acks", "each": 3, "within_s": 0})
     for n in range(7):
         made.received(server_text(event(n + 1, 7, n)))
-    await load.handle({"do": "acks", "on": False})
+    await load.handle({"do": "acks", "each": 0, "within_s": 0})
     made.received(server_text(event(8, 7, 7)))
     assert [said[6:] for said in transport.written[1:]] == [b'{"type":"ack","seq":%d}' % seq for seq in (3, 6)]
 
@@ -184,3 +186,14 @@ async def test_who_is_not_back_in_time_fails_the_run() -> None:
     load, _, _ = device()
     with pytest.raises(AssertionError, match=r"after 0.05 s 0 of 1 were back"):
         await load.handle(one_who_comes_back(load, event(3, 7, 0)))
+
+
+async def test_fewer_events_than_are_acknowledged_together_are_acknowledged_in_time() -> None:
+    load, made, transport = device()
+    await load.handle({"do": "acks", "each": 50, "within_s": 0.01})
+    made.received(server_text(event(3, 7, 0)) + server_text(event(4, 7, 1)))
+    written = len(transport.written)
+    transport.wrote.clear()
+    await asyncio.wait_for(transport.wrote.wait(), 5)
+    assert [each[-22:] for each in transport.written[written:]] == [b'{"type":"ack","seq":4}']
+    assert not made.owes

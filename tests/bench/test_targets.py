@@ -21,15 +21,22 @@ def test_broadcast_is_held_against_the_floor_and_every_rival(ours: float, rival:
     assert verdict("broadcast", of).reached is reached
 
 
-def test_a_rival_that_acknowledges_by_nature_is_held_against_acknowledged_delivery() -> None:
+@pytest.mark.parametrize(("rival", "reached"), [(121, True), (119, False)])
+def test_a_rival_that_acknowledges_by_nature_is_held_against_delivery_as_our_clients_take_it(
+    rival: float, *, reached: bool
+) -> None:
     of = {
         ("broadcast", "floor"): us(100),
         ("broadcast", "tidewire"): us(100),
+        ("broadcast, acks gathered", "tidewire"): us(120),
         ("broadcast acked", "tidewire"): us(200),
-        ("broadcast acked", "mosquitto"): us(190),
+        ("broadcast acked", "mosquitto"): us(rival),
     }
-    assert not verdict("broadcast", of).reached
-    assert "mosquitto 0.95 x ours" in verdict("broadcast", of).seen
+    assert verdict("broadcast", of).reached is reached
+    assert (
+        f"acknowledge each event by itself as its must, mosquitto is {rival / 200:.2f} x ours"
+        in verdict("broadcast", of).seen
+    )
 
 
 def test_without_its_figures_a_verdict_names_what_is_not_there() -> None:
