@@ -56,7 +56,7 @@ sim: $(VENV)/installed-dev ## simulate worlds by random seeds, ten minutes (ARGS
 mutations: $(VENV)/installed-dev ## plant bugs by hand in a copy, one at a time: the simulation or a test must catch each (half an hour)
 	$(BIN)/python -m tests.sim.mutations $(ARGS)
 
-bench: $(VENV)/installed-dev ## measure delivery beside its floor and its rivals, print verdicts and tables (25 minutes; ARGS="--write" keeps them)
+bench: $(VENV)/installed-dev ## measure delivery beside its floor and its rivals, print verdicts and tables (45 minutes; ARGS="--write" keeps them)
 	$(BIN)/python -m bench $(ARGS)
 
 bench-quick: $(VENV)/installed-dev ## the same, small, in under two minutes: fails when a ratio is far off

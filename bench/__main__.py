@@ -1,6 +1,6 @@
 """Shell: `python -m bench`: run every case, print verdicts and tables, write them down.
 
-make bench                                      three runs, up to 25 minutes
+make bench                                      three runs, up to 45 minutes
 make bench-quick                                under two minutes: for its ratios, not for its figures
 make bench ARGS="--write"                       also keep tables, data and pictures in bench/
 make bench ARGS="--only latency --runs 1"       one case, for looking into it; --ways floor,tidewire

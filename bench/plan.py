@@ -23,6 +23,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Connected sessions, unless a case has its own number."""
     broadcast_events: int = 160
     """Events to everyone, one at a time."""
+    slowest_broadcast: bool = True
+    """Whether a consumer for each session takes part in the broadcast, in which it takes longer than all others."""
     saturation_events: int = 400
     """Events to everyone, as fast as they are taken."""
     private_sessions: int = 10_000
@@ -65,7 +67,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Events that one client missed."""
     week_others: int = 3
     """Events of others between two of its own."""
-    workers_events: int = 80
+    workers_events: int = 160
     """Events to everyone, one at a time, for one worker and for two."""
     workers_burst: int = 400
     """Events to everyone, as fast as it goes."""
@@ -88,6 +90,7 @@ QUICK = Plan(
     turns=2,
     sessions=200,
     broadcast_events=50,
+    slowest_broadcast=False,
     private_sessions=500,
     private_events=4_000,
     private_rate=2_000,

@@ -53,5 +53,5 @@ def websocket_message(payload: bytes, encoding: str) -> bytes:
     if size < 126:
         return first + bytes((size,)) + payload
     if size < 65_536:
-        return b"%b\x7e%b%b" % (first, size.to_bytes(2), payload)
+        return first + b"\x7e" + size.to_bytes(2) + payload
     return first + b"\x7f" + size.to_bytes(8) + payload

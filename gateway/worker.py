@@ -28,10 +28,10 @@ from security.errors import TidewireError
 
 log = logging.getLogger(__name__)
 
-GC_THRESHOLDS = (10_000, 5, 1_000)
+GC_THRESHOLDS = (2_000, 5, 5_000)
 """Python's collector looks for cycles among so many new objects, then among five times as many that are still there:
-a few milliseconds each. A full look, for which with thousands of sessions nobody is served for a second, comes after a
-thousand of those.
+one and ten milliseconds, while thousands of sessions begin. A full look, for which with thousands of sessions nobody is
+served for a second, comes after five thousand of those.
 """
 
 

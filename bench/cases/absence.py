@@ -9,6 +9,7 @@ the gateway's core, before the gateway starts.
 from bench.api_queue import ApiQueue, drops
 from bench.cases.course import Course, each_way, running
 from bench.cases.crowd import come_back, handshakes, step_back
+from bench.cases.turns import merged
 from bench.measurement import Measurement
 from bench.parked import owner_of, park, parked, record_of
 from bench.plan import Plan
@@ -22,7 +23,7 @@ CASE = "absence"
 
 
 async def absence(site: Site, plan: Plan) -> list[Measurement]:
-    """The floor's bare handshakes, and Tidewire."""
+    """The floor's bare handshakes before and after Tidewire."""
 
     async def one(way: Way) -> list[Measurement]:
         if isinstance(way, Tidewire):
@@ -30,7 +31,7 @@ async def absence(site: Site, plan: Plan) -> list[Measurement]:
             return [await _tidewire(site, plan, Tidewire(site, recent_events=plan.small_window, jetstream=jetstream))]
         return [await handshakes(site, plan, way, CASE)]
 
-    return await each_way(site, plan, CASE, ("floor", "tidewire"), one)
+    return merged(await each_way(site, plan, CASE, ("floor", "tidewire", "floor"), one))
 
 
 async def _tidewire(site: Site, plan: Plan, way: Tidewire) -> Measurement:

@@ -37,7 +37,7 @@ async def broadcast(site: Site, plan: Plan) -> list[Measurement]:
 
     names = [name for name in WAYS if name != SLOWEST]
     measured = await by_turns(CASE, courses(site, plan, names, plan.sessions, turn, shared=True), plan.turns)
-    if plan.run == 1:
+    if plan.slowest_broadcast and plan.run == 1:
         measured += await by_turns(CASE, courses(site, plan, [SLOWEST], plan.sessions, turn, shared=True), 1)
     return measured
 

@@ -35,8 +35,8 @@ CASES: dict[str, Case] = {
     "sleep": sleep,
 }
 """By name; a name is what ``--only`` takes."""
-FIRST_RUN_CASES = ("private", "idle", "replay", "storm", "absence", "week", "workers", "sleep")
-"""Those of thousands of sessions: they take minutes, and one run of each fits a coffee."""
+FIRST_RUN_CASES = ("private", "idle", "replay", "absence", "week", "sleep")
+"""Those that take minutes and differ little from run to run."""
 QUICK_CASES = ("broadcast", "private", "replay")
 """Those whose ratios are stable on any machine: ``make bench-quick``."""
 QUICK_WAYS = ("floor", "tidewire", "per-session")
