@@ -1,6 +1,8 @@
 """Shell: thousands of clients that come back at once."""
 
+import contextlib
 import os
+from pathlib import Path
 
 from bench.cases.course import Course, running
 from bench.measurement import Measurement
@@ -38,5 +40,10 @@ async def come_back(course: Course, plan: Plan, port: int, due: int = 0, *, is_b
 
 
 def step_back(load: Child) -> None:
-    """Let a crowd's load client leave its core to others that want it."""
+    """Let a crowd's load client leave its core to others that want it.
+
+    Linux may share a core out by session and not by process: then it is the session that steps back.
+    """
     os.setpriority(os.PRIO_PROCESS, load.pid, os.getpriority(os.PRIO_PROCESS, load.pid) + STEPS_BACK)
+    with contextlib.suppress(OSError):  # it does not
+        Path(f"/proc/{load.pid}/autogroup").write_text(f"{STEPS_BACK}\n", encoding="ascii")
