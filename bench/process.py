@@ -84,7 +84,7 @@ class Child:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
                 limit=1_048_576,
-                start_new_session=True,  # as nats-server: in one with others, it starved nats-server for most of a second
+                start_new_session=True,  # as nats-server has: a core may be shared out by session
                 preexec_fn=lambda: os.sched_setaffinity(0, self._on),
             )
 
