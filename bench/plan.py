@@ -80,6 +80,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     patience_s: float = 120.0
     """Seconds that any one step may take; then it fails."""
 
+    def takes(self, way: str) -> bool:
+        """Whether a way was asked for."""
+        return not self.ways or way in self.ways
+
     def most_sessions(self) -> int:
         """How many sockets one process has open at most."""
         return max(self.sessions, self.private_sessions, self.idle_sessions, self.crowd + self.watched)

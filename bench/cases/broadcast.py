@@ -4,7 +4,7 @@ from bench.cases.course import Course
 from bench.cases.turns import by_turns, courses
 from bench.measurement import Measurement
 from bench.plan import Plan
-from bench.way import Site
+from bench.way import Site, Way
 from bench.ways import WAYS
 
 CASE = "broadcast"
@@ -30,16 +30,20 @@ async def broadcast(site: Site, plan: Plan) -> list[Measurement]:
     """All ways by turns; those that speak Tidewire's protocol with each way of acknowledging."""
 
     async def turn(course: Course) -> list[Measurement]:
-        cases = (
-            tuple(ACKS) if course.way.dialect == "tidewire" else (ACKED if course.way.name in ALWAYS_ACKED else CASE,)
-        )
-        return [await _deliver(course, plan.broadcast_events // plan.turns, case) for case in cases]
+        return [await _deliver(course, plan.broadcast_events // plan.turns, case) for case in _cases(course.way)]
 
     names = [name for name in WAYS if name != SLOWEST]
     measured = await by_turns(CASE, courses(site, plan, names, plan.sessions, turn, shared=True), plan.turns)
     if plan.slowest_broadcast and plan.run == 1:
         measured += await by_turns(CASE, courses(site, plan, [SLOWEST], plan.sessions, turn, shared=True), 1)
     return measured
+
+
+def _cases(way: Way) -> tuple[str, ...]:
+    """The cases that a way's protocol allows."""
+    if way.dialect == "tidewire":
+        return tuple(ACKS)
+    return (ACKED,) if way.name in ALWAYS_ACKED else (CASE,)
 
 
 async def _deliver(course: Course, events: int, case: str) -> Measurement:

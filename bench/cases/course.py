@@ -176,7 +176,7 @@ async def each_way(
 def chosen(site: Site, plan: Plan, names: Iterable[str]) -> Iterator[Way]:
     """A new one of each way of ``names`` that was chosen and is there."""
     for name in names:
-        if name in WAYS and (not plan.ways or name in plan.ways):
+        if name in WAYS and plan.takes(name):
             way = WAYS[name](site)
             if not way.missing():
                 yield way

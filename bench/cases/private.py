@@ -8,6 +8,7 @@ what it spends when one plain subscription reads each event: nothing that reads 
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from bench.cases.course import Course
 from bench.cases.plain_nats import Plain, plain_nats
@@ -31,41 +32,32 @@ READING = "plain subscription"
 
 async def private(site: Site, plan: Plan) -> list[Measurement]:
     """The floor's single writes, Tidewire, and nats-server alone by turns; then a consumer for each session, slower."""
-    turns = plan.turns
-    trickle, burst = (plan.private_events // turns, plan.private_rate), (plan.private_burst // turns, 0)
-
-    async def deliver(course: Course) -> list[Measurement]:
-        return [
-            await _deliver(course, *trickle, CASE),
-            await _deliver(course, *trickle, ACKED),
-            await _deliver(course, *burst, SATURATED),
-        ]
-
-    async def slower(course: Course) -> list[Measurement]:
-        events, rate = plan.per_session_events, plan.per_session_rate
-        return [
-            await _deliver(course, events, pace, case) for case, pace in ((CASE, rate), (ACKED, rate), (SATURATED, 0))
-        ]
+    turns, rate = plan.turns, plan.private_rate
+    trickle, burst = plan.private_events // turns, plan.private_burst // turns
+    deliver = partial(_each_case, events=trickle, rate=rate, burst=burst)
+    slower = partial(
+        _each_case, events=plan.per_session_events, rate=plan.per_session_rate, burst=plan.per_session_events
+    )
 
     async def store(jetstream: JetStream) -> list[Measurement]:
-        orders = {
-            case: Order(events=events, rate=rate, unread=True)
-            for case, (events, rate) in ((CASE, trickle), (SATURATED, burst))
-        }
-        return [await _broker(jetstream, order, case, STORING) for case, order in orders.items()]
+        return [
+            await _broker(jetstream, Order(events=events, rate=pace, unread=True), case, STORING)
+            for case, events, pace in ((CASE, trickle, rate), (SATURATED, burst, 0))
+        ]
 
     async def read(plain: Plain) -> list[Measurement]:
-        events, rate = trickle
-        return [
-            await _broker(
-                plain.jetstream, Order(events=events, rate=rate, sessions=plan.private_sessions), CASE, READING
-            )
-        ]
+        order = Order(events=trickle, rate=rate, sessions=plan.private_sessions)
+        return [await _broker(plain.jetstream, order, CASE, READING)]
 
     stands = courses(site, plan, ("floor", "tidewire"), plan.private_sessions, deliver)
     stands |= {STORING: turning(storing(site), store), READING: turning(plain_nats(site), read)}
     measured = await by_turns(CASE, stands, turns)
     return measured + await by_turns(CASE, courses(site, plan, ("per-session",), plan.private_sessions, slower), 1)
+
+
+async def _each_case(course: Course, *, events: int, rate: int, burst: int) -> list[Measurement]:
+    cases = (CASE, events, rate), (ACKED, events, rate), (SATURATED, burst, 0)
+    return [await _deliver(course, count, pace, case) for case, count, pace in cases]
 
 
 async def _deliver(course: Course, events: int, rate: int, case: str) -> Measurement:

@@ -89,7 +89,7 @@ async def workers(site: Site, plan: Plan) -> list[Measurement]:
     async def turn(course: Course) -> list[Measurement]:
         return [await _measure(site, plan, course)]
 
-    made = {count: Served(site, count) for count in (1, 2)} if not plan.ways or Tidewire.name in plan.ways else {}
+    made = {count: Served(site, count) for count in (1, 2)} if plan.takes(Tidewire.name) else {}
     stands = {
         _name(count): turning(running(site, plan, way, plan.sessions, shared=True), turn) for count, way in made.items()
     }
