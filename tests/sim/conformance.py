@@ -6,6 +6,7 @@ up (times, names of its own). Each begins with empty streams.
 
 import itertools
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -139,6 +140,16 @@ class Asker:
             except UpstreamUnavailable as error:
                 self.seen.append(str(error))
 
+    async def put_to_waiting(self, subject: str, count: int) -> None:
+        """Publish to pulls that wait, each message when the one before was heard.
+
+        A delivery says how many messages are left, and a server may have stored the next before it counts.
+        """
+        for _ in range(count):
+            heard = len(self.deliveries)
+            await self.put(subject)
+            await until(partial(self._have_come, heard + 1), within_s=5.0)
+
     async def send_pull(self, consumer: str, **body: object) -> None:
         """Ask for messages; what comes is in ``deliveries`` and ``statuses``."""
         subject = f"$JS.API.CONSUMER.MSG.NEXT.EVENTS.{consumer}"
@@ -149,7 +160,7 @@ class Asker:
         """Ask for messages and wait for the end of it."""
         self.forget()
         await self.send_pull(consumer, **body)
-        await until(lambda: self._is_over or len(self.deliveries) >= body["batch"], within_s=5.0)
+        await until(lambda: self._is_over or self._have_come(body["batch"]), within_s=5.0)
         self.note()
 
     async def ended(self, count: int) -> None:
@@ -185,6 +196,9 @@ class Asker:
         await until(lambda: bool(heard) and not heard[-1][1].startswith(b"NATS/1.0\r\n"), within_s=5.0)
         await tap.close()
         self.seen += [(data, _timeless(headers)) for data, headers in heard]
+
+    def _have_come(self, count: int) -> bool:
+        return len(self.deliveries) >= count
 
     @property
     def _is_over(self) -> bool:

@@ -129,8 +129,8 @@ async def a_pull_ends_full_empty_or_late(ask: Asker) -> None:
     await ask.pull("d", batch=20, expires=TENTH_NS)
     await ask.pull("d", batch=20, max_bytes=5000, expires=TENTH_NS)
     ask.forget()
-    await ask.send_pull("d", batch=5, expires=3 * TENTH_NS)
-    await ask.put("orders.c1.o1", 3)
+    await ask.send_pull("d", batch=5, expires=5 * TENTH_NS)
+    await ask.put_to_waiting("orders.c1.o1", 3)
     await ask.ended(1)
     ask.note()
 
@@ -191,7 +191,7 @@ async def pulls_that_wait_are_served_in_turn(ask: Asker) -> None:
     await ask.send_pull("d", batch=3, expires=4 * TENTH_NS)
     await _until_waiting(ask, "d", 2)
     await ask.send_pull("d", batch=3, no_wait=True)
-    await ask.put("orders.c1.o1", 4)
+    await ask.put_to_waiting("orders.c1.o1", 4)
     await ask.ended(3)
     ask.note()
 
