@@ -2,12 +2,15 @@
 
 asyncio's and uvloop's own TLS transports keep buffers of 256 KiB a connection, ask OpenSSL for as much at each read,
 and copy every write twice (docs/decisions/0012). Here a read takes a record, and a write is a record in the kernel.
+One private attribute of ``ssl.SSLSocket`` is used, ``_sslobj``: each of its methods goes through two or three calls to
+get there, which every event and every acknowledgement would pay for.
 """
 
 import asyncio
 import contextlib
 import socket
 import ssl
+from collections.abc import Callable
 from typing import Any
 
 RECORD_BYTES = 16_384
@@ -27,7 +30,7 @@ class TlsTransport(asyncio.Transport):
 
     __slots__ = (
         *("_done", "_high_bytes", "_is_closing", "_is_lost", "_is_paused", "_is_reading", "_is_waiting", "_loop"),
-        *("_low_bytes", "_protocol", "_timer", "_tls", "_unsent"),
+        *("_low_bytes", "_protocol", "_timer", "_tls", "_tls_read", "_tls_write", "_unsent"),
     )
 
     def __init__(self, plain: socket.socket, protocol: asyncio.Protocol, context: ssl.SSLContext) -> None:
@@ -36,6 +39,12 @@ class TlsTransport(asyncio.Transport):
         self._loop = asyncio.get_running_loop()
         self._protocol = protocol
         self._tls = context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
+        inner: Any = self._tls._sslobj  # type: ignore[attr-defined]
+        if inner is None:
+            self._tls.close()
+            raise ConnectionResetError("the peer has gone before the handshake")
+        self._tls_write: Callable[[bytes | bytearray | memoryview], int] = inner.write
+        self._tls_read: Callable[[int], bytes] = inner.read
         self._unsent: bytearray | None = None
         """What the socket has not taken. OpenSSL wants to see the same bytes again, and more behind them at most."""
         self._high_bytes, self._low_bytes = HIGH_BYTES, HIGH_BYTES // 4
@@ -74,7 +83,7 @@ class TlsTransport(asyncio.Transport):
             return
         if len(data) <= RECORD_BYTES:
             try:
-                self._tls.write(data)
+                self._tls_write(data)
             except _NOT_NOW:
                 pass
             except OSError as error:
@@ -182,9 +191,11 @@ class TlsTransport(asyncio.Transport):
     def _read(self) -> None:
         """The socket has bytes: take a record. If there are more, the loop calls again when others had their turn."""
         try:
-            data = self._tls.read(RECORD_BYTES)
+            data = self._tls_read(RECORD_BYTES)
         except _NOT_NOW:
             return  # it has not come whole, or is TLS's own
+        except ssl.SSLEOFError:
+            data = b""  # the peer has gone without saying so
         except OSError as error:
             self._refuse(error)
             return
@@ -213,7 +224,7 @@ class TlsTransport(asyncio.Transport):
         assert unsent is not None, "there is something to send"
         try:
             while unsent:
-                del unsent[: self._tls.write(unsent[:RECORD_BYTES])]
+                del unsent[: self._tls_write(unsent[:RECORD_BYTES])]
         except _NOT_NOW:
             pass
         except OSError as error:

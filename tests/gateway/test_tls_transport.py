@@ -1,6 +1,7 @@
 """TLS on a socket: its handshake, what a client has after it, what a socket that is full does, and its ends."""
 
 import asyncio
+import errno
 import random
 import socket
 import ssl
@@ -300,6 +301,30 @@ async def test_a_peer_that_ends_is_answered(keys: DevelopmentState) -> None:
         both.peer.socket.close()
         await until(lambda: both.above.told == ["eof", "lost"])
         assert both.above.error is None
+
+
+async def test_a_peer_that_goes_without_a_word_of_tls_has_ended(keys: DevelopmentState) -> None:
+    async with pair(keys) as both:
+        await both.peer.say(b"last")
+        both.peer.socket.shutdown(socket.SHUT_WR)  # of the plain socket: no close_notify
+        await until(lambda: "eof" in both.above.told)
+        assert (both.above.heard, both.server.is_closing()) == (b"last", True)
+
+
+async def test_a_peer_that_has_gone_before_the_handshake_is_an_error(keys: DevelopmentState) -> None:
+    listening = socket.create_server(("127.0.0.1", 0))
+    theirs = socket.create_connection(listening.getsockname())
+    ours, _ = listening.accept()
+    listening.close()
+    ours.setblocking(False)  # noqa: FBT003  # positional only
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    theirs.close()
+    # else ``wrap_socket`` meets it
+    await until(lambda: ours.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNRESET)
+    above = Above()
+    with pytest.raises(ConnectionResetError, match="before the handshake"):
+        await TlsTransport(ours, above, ServerTls(keys.certificate, keys.key, time.time()).context).established(5.0)
+    assert above.told == []
 
 
 async def test_the_end_is_told_after_a_reset(keys: DevelopmentState) -> None:
