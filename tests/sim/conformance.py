@@ -140,6 +140,23 @@ class Asker:
             except UpstreamUnavailable as error:
                 self.seen.append(str(error))
 
+    async def put_counted(self, subject: str, count: int, *consumers: str, **headers: str) -> None:
+        """Publish what these consumers match, and wait until they count it: a server tells them after it has answered.
+
+        Until then they say that there is nothing.
+        """
+        before = {consumer: await self._count(consumer, "num_pending") for consumer in consumers}
+        await self.put(subject, count, b"x", **headers)
+        for consumer, pending in before.items():
+            await self.until_counted(consumer, "num_pending", pending + count)
+
+    async def until_counted(self, consumer: str, field: str, count: int) -> None:
+        """Ask until a number of CONSUMER.INFO is as it should be; how often is not kept."""
+        for _ in range(1_000):
+            if await self._count(consumer, field) == count:
+                return
+        raise AssertionError(f"{field} of {consumer} is not {count}")
+
     async def put_to_waiting(self, subject: str, count: int) -> None:
         """Publish to pulls that wait, each message when the one before was heard.
 
@@ -196,6 +213,12 @@ class Asker:
         await until(lambda: bool(heard) and not heard[-1][1].startswith(b"NATS/1.0\r\n"), within_s=5.0)
         await tap.close()
         self.seen += [(data, _timeless(headers)) for data, headers in heard]
+
+    async def _count(self, consumer: str, field: str) -> int:
+        answer = await self.info(consumer)
+        self.seen.pop()
+        count: int = answer[field]
+        return count
 
     def _have_come(self, count: int) -> bool:
         return len(self.deliveries) >= count

@@ -12,7 +12,7 @@ script = adding_to(SCRIPTS)
 async def a_start_below_the_first_is_clamped_and_one_beyond_the_end_is_waited_for(ask: Asker) -> None:
     await ask.feed("empty", 1)
     await ask.feed("beyond", 7)
-    await ask.put("orders.c1.o1", 12)
+    await ask.put_counted("orders.c1.o1", 12, "empty")
     await ask.pull("empty", batch=2, no_wait=True)
     await ask.pull("beyond", batch=2, no_wait=True)
     await ask.api("STREAM.PURGE", "EVENTS", {"seq": 5})
@@ -20,7 +20,7 @@ async def a_start_below_the_first_is_clamped_and_one_beyond_the_end_is_waited_fo
     await ask.pull("clamped", batch=1, no_wait=True)
     await ask.feed("next", 13)
     await ask.feed("far", 50)
-    await ask.put("orders.c1.o1")
+    await ask.put_counted("orders.c1.o1", 1, "next")
     await ask.pull("next", batch=1, no_wait=True)
     await ask.pull("far", batch=1, no_wait=True)
 
@@ -86,7 +86,7 @@ async def a_reset_moves_anywhere_and_numbers_begin_again(ask: Asker) -> None:
     await ask.pull("d", batch=2, no_wait=True)
     await ask.reset("d", 5)
     await ask.durable("d", "orders.c2.>")
-    await ask.put("orders.c2.o1", 2)
+    await ask.put_counted("orders.c2.o1", 2, "d")
     await ask.pull("d", batch=9, no_wait=True)
     await ask.reset("d", 1)
     await ask.pull("d", batch=9, no_wait=True)
@@ -122,7 +122,7 @@ async def a_reset_and_another_filter_reach_a_pull_that_waits(ask: Asker) -> None
 async def a_pull_ends_full_empty_or_late(ask: Asker) -> None:
     await ask.durable("d", "orders.c1.>")
     await ask.pull("d", batch=5, no_wait=True)
-    await ask.put("orders.c1.o1", 5)
+    await ask.put_counted("orders.c1.o1", 5, "d")
     await ask.put("orders.c2.o1", 1)
     await ask.pull("d", batch=2, no_wait=True)
     await ask.pull("d", batch=5, no_wait=True)
@@ -224,7 +224,7 @@ async def pulls_go_over_what_was_deleted(ask: Asker) -> None:
     await ask.api("STREAM.INFO", "EVENTS")
     await ask.get(seq=1, next_by_subj=">")
     await ask.pull("d", batch=1, no_wait=True)
-    await ask.put("orders.c1.o1", 2)
+    await ask.put_counted("orders.c1.o1", 2, "d")
     await ask.pull("d", batch=1, no_wait=True)
     await ask.reset("d", 3)
     await ask.pull("d", batch=1, no_wait=True)
@@ -282,18 +282,8 @@ async def a_deleted_stream_takes_its_consumers_along(ask: Asker) -> None:
 
 
 async def _until_waiting(ask: Asker, consumer: str, count: int) -> None:
-    await _until(ask, consumer, "num_waiting", count)
+    await ask.until_counted(consumer, "num_waiting", count)
 
 
 async def _until_pending(ask: Asker, consumer: str, count: int) -> None:
-    await _until(ask, consumer, "num_pending", count)
-
-
-async def _until(ask: Asker, consumer: str, field: str, count: int) -> None:
-    """Ask until a number is as it should be; how often is not counted."""
-    for _ in range(1_000):
-        answer = await ask.info(consumer)
-        ask.seen.pop()
-        if answer[field] == count:
-            return
-    raise AssertionError(f"{field} of {consumer} is not {count}")
+    await ask.until_counted(consumer, "num_pending", count)
