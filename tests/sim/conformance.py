@@ -148,14 +148,15 @@ class Asker:
         before = {consumer: await self._count(consumer, "num_pending") for consumer in consumers}
         await self.put(subject, count, b"x", **headers)
         for consumer, pending in before.items():
-            await self.until_counted(consumer, "num_pending", pending + count)
+            await self.until_pending(consumer, pending + count)
 
-    async def until_counted(self, consumer: str, field: str, count: int) -> None:
-        """Ask until a number of CONSUMER.INFO is as it should be; how often is not kept."""
-        for _ in range(1_000):
-            if await self._count(consumer, field) == count:
-                return
-        raise AssertionError(f"{field} of {consumer} is not {count}")
+    async def until_pending(self, consumer: str, count: int) -> None:
+        """Wait until a consumer counts so many messages; how often was asked is not kept."""
+        await self._until_info(consumer, "num_pending", count)
+
+    async def until_waiting(self, consumer: str, count: int) -> None:
+        """Wait until so many pulls wait at a consumer."""
+        await self._until_info(consumer, "num_waiting", count)
 
     async def put_to_waiting(self, subject: str, count: int) -> None:
         """Publish to pulls that wait, each message when the one before was heard.
@@ -213,6 +214,12 @@ class Asker:
         await until(lambda: bool(heard) and not heard[-1][1].startswith(b"NATS/1.0\r\n"), within_s=5.0)
         await tap.close()
         self.seen += [(data, _timeless(headers)) for data, headers in heard]
+
+    async def _until_info(self, consumer: str, field: str, count: int) -> None:
+        for _ in range(1_000):
+            if await self._count(consumer, field) == count:
+                return
+        raise AssertionError(f"{field} of {consumer} is not {count}")
 
     async def _count(self, consumer: str, field: str) -> int:
         answer = await self.info(consumer)

@@ -170,7 +170,7 @@ async def a_stream_that_falls_back(ask: Asker, keep: Act, fall_back: Act) -> Non
     await keep()
     for n in range(5, 9):
         await ask.put("orders.c1.o1", 1, b"%d" % n, Nats_Msg_Id=f"m{n}")
-    await ask.until_counted("read", "num_pending", 9)
+    await ask.until_pending("read", 9)
     await ask.pull("read", batch=9, no_wait=True)
     await ask.reset("beyond", 50)
     await ask.feed("feed", 2)
@@ -184,6 +184,6 @@ async def a_stream_that_falls_back(ask: Asker, keep: Act, fall_back: Act) -> Non
     await ask.put("orders.c1.o1", 1, b"6", Nats_Msg_Id="m6")
     await ask.put("orders.c1.o1", 1, b"other")
     for consumer in ("read", "beyond"):
-        await ask.until_counted(consumer, "num_pending", 2)
+        await ask.until_pending(consumer, 2)
     await ask.pull("read", batch=9, no_wait=True)
     await ask.pull("beyond", batch=9, no_wait=True)
