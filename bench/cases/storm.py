@@ -3,7 +3,8 @@
 Three workers of one deployment: the *lost* one has the crowd, and is killed; the *survivor* has live sessions of its
 own, and takes the whole crowd, on the one core that is measured; *another* has live sessions, too, and takes nobody.
 Each has a port of its own, so that it is known where a session is. Events to the live sessions of the two go on
-meanwhile; one to each of the crowd, when it is back, shows that all of it is live.
+meanwhile; one to each of the crowd, when it is back, shows that all of it is live. What they are held against are those
+before the storm, once the durables of the new sessions are placed, which keeps nats-server busy.
 
 The survivor and not a new worker, because that is what happens: clients are back within a second, while a new worker
 reads its window first. Beside it stands the time that the same clients need for TLS and the upgrade alone, with a
@@ -77,6 +78,8 @@ async def _tidewire(site: Site, plan: Plan, lost: Tidewire) -> Measurement:
             await another.start_gateway()
             ports = [survivor.port, another.port]
             async with watched(site, plan, lost.jetstream, plan.crowd, ports) as live:
+                for gateway in (survivor, another):
+                    await gateway.quiet(plan.patience_s, plan.watched)
                 return await _measure(plan, course, live, lost, survivor)
         finally:
             await another.kill_gateway()
