@@ -57,7 +57,7 @@ async def run(
     link = Link(link_settings(config.nats, name="tidewire gateway"))
     await link.start(within_s=None)
     house = await open_house(config, link, doorkeeper, counters)
-    tls = _server_tls(config)
+    tls = house.tls = _server_tls(config)
     server = Server(house)
     async with contextlib.AsyncExitStack() as stack:
         listener = await _listen(stack, house, server, tls)

@@ -26,6 +26,8 @@ COMMANDS = {
     "provision": "The streams and buckets in NATS: what to change, and the change.",
 }
 """Each command and what it is for. Its module is ``gateway.commands.NAME``, its click command ``command`` there."""
+CLIENT = "tidewire_client"
+"""What one of them needs and a gateway does not: a package of its own."""
 
 
 class _Commands(click.Group):
@@ -37,7 +39,12 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        found = importlib.import_module(f"gateway.commands.{cmd_name}").command
+        try:
+            found = importlib.import_module(f"gateway.commands.{cmd_name}").command
+        except ModuleNotFoundError as error:
+            if error.name != CLIENT:
+                raise
+            raise click.UsageError(f"{cmd_name} is a client: install the package in clients/python, too") from None
         assert isinstance(found, click.Command), "each module of gateway.commands has a command"
         return found
 

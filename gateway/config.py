@@ -207,17 +207,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     sessions_per_user: Annotated[int, Meta(ge=1, le=10_000)] = 16
     """Connected sessions of one principal in a process; a further one closes with 4503."""
     requests: Annotated[int, Meta(ge=1, le=10_000)] = 32
-    """Requests of one connection without a reply at once; a further one gets an error."""
+    """Requests of one connection without a reply at once. No effect yet: requests get error ``not_supported``."""
     publishes: Annotated[int, Meta(ge=1, le=10_000)] = 64
-    """Publishes of one connection without a reply at once; a further one gets an error."""
+    """Publishes of one connection without a reply at once. No effect yet: they get error ``not_supported``."""
     json_depth: Annotated[int, Meta(ge=4, le=256)] = 32
     """Levels of nesting in a frame, 4 to 256; a deeper one closes with 4400."""
     payload_bytes: Annotated[int, Meta(ge=KIB, le=64 * MIB)] = MIB
-    """Bytes of an event's payload, 1,024 to 64 MiB; a larger one is refused when it is published."""
-    sealed_classes: Annotated[int, Meta(ge=1, le=16)] = 16
-    """Classes of sealed fields in one event, 1 to 16; an event with more is refused when it is published."""
-    sealed_plain_bytes: Annotated[int, Meta(ge=1, le=49_152)] = 49_152
-    """Bytes of one class's fields before sealing, 1 to 49,152; more is refused when it is published."""
+    """Bytes of an event's payload, 1,024 to 64 MiB; a larger one is refused when it is published; nats-server's
+    ``max_payload`` (1 MB in ``nats.conf``) bounds it, too.
+    """
     write_stall_s: Seconds = 30.0
     """Seconds a socket may take nothing while there is something to write; then it is closed with 4003."""
 
@@ -273,9 +271,9 @@ class Issuer(msgspec.Struct, frozen=True, kw_only=True):
     read: tuple[Text, ...] = ()
     """Patterns that every one of its principals may read, as ``orders.{sub}.>``, beside those in the token."""
     publish: tuple[Text, ...] = ()
-    """Patterns that every one of its principals may publish to, beside those in the token."""
+    """Patterns that every one of its principals may publish to, beside those in the token. No effect yet."""
     request: tuple[Text, ...] = ()
-    """Patterns that every one of its principals may send requests to, beside those in the token."""
+    """Patterns that every one of its principals may send requests to, beside those in the token. No effect yet."""
     deny: tuple[Text, ...] = ()
     """Patterns that none of its principals may touch, whatever else permits it: a wanted pattern that overlaps is
     refused.

@@ -81,6 +81,9 @@ def _order(config: Config) -> Iterator[Found]:
         ("stream.duplicate_window_s", config.stream.duplicate_window_s),
         ("stream.max_age_s", config.stream.max_age_s),
     )
+    if config.cursors.replicas < config.stream.replicas:
+        wanted = config.stream.replicas
+        yield "cursors.replicas", f"must be at least stream.replicas, {wanted}: a cursor lost is a session lost"
     for (low_name, low), (high_name, high) in list(pairwise(pairs))[::2]:
         if low > high:
             yield low_name, f"must be at most {high_name}, {high:,}; is {low:,}"

@@ -94,6 +94,11 @@ class Doorkeeper:
         schedules = self._schedules.items()
         return any(schedule.is_stale(now_s) for name, schedule in schedules if issuer in (None, name))
 
+    def key_ages(self) -> dict[str, float]:
+        """Seconds since each key set that has a URL was fetched, by issuer; infinite where it never was."""
+        now_s = _now_s()
+        return {name: schedule.age_s(now_s) for name, schedule in self._schedules.items()}
+
     async def run(self) -> None:
         """Fetch key sets when they are due, for ever."""
         while True:

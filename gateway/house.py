@@ -15,6 +15,7 @@ from mesh.feed import Feed
 from mesh.link import Link
 from replay.cursors import Cursors
 from replay.durable import Durables
+from security.tls import ServerTls
 
 FEED_SILENT_S = 10.0
 """A feed without a sign of life for so many seconds serves nobody new: it may be far behind without knowing."""
@@ -48,6 +49,8 @@ class House:
         self.replays = Replays(config, api.beside(), durables.puller, counters)
         self.feed: Feed | None = None
         self.open_exchange: Exchange | None = None
+        self.tls: ServerTls | None = None
+        """The certificate that clients see; None: they come without TLS."""
         self.is_draining = False
         self.first_frames: set[WebSocket] = set()
         """Sockets whose first frame is waited for; a drain hurries them."""

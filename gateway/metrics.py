@@ -7,7 +7,7 @@ value that a client can choose.
 from collections import Counter
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -48,6 +48,7 @@ class HouseCollector(Collector):
         yield from self._connections()
         yield from self._events()
         yield from self._jetstream()
+        yield from self._keys()
 
     def _connections(self) -> Iterator[Metric]:
         house, counters = self._house, self._house.counters
@@ -123,11 +124,31 @@ class HouseCollector(Collector):
         yield _counter("tidewire_nats_connects", "Connections made to NATS", house.link.connects)
         yield _gauge("tidewire_ready", "Whether clients are served", int(house.is_ready))
 
+    def _keys(self) -> Iterator[Metric]:
+        house = self._house
+        if house.tls is not None:
+            yield _gauge(
+                "tidewire_certificate_expires_seconds", "Unix time at which the certificate ends", house.tls.expires_at
+            )
+        ages = GaugeMetricFamily(
+            "tidewire_jwks_age_seconds", "Seconds since an issuer's key set was fetched", labels=["issuer"]
+        )
+        for issuer, age_s in house.doorkeeper.key_ages().items():
+            ages.add_metric([issuer], age_s)
+        yield ages
+
 
 def exposition(house: House) -> bytes:
     """All metrics in Prometheus's text format."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(HouseCollector(house))
+    return generate_latest(registry)
+
+
+def process_exposition() -> bytes:
+    """Memory, CPU and file descriptors of this process, by Prometheus's own names, ``process_*``. Reads files."""
+    registry = CollectorRegistry(auto_describe=False)
+    ProcessCollector(registry=registry)
     return generate_latest(registry)
 
 

@@ -13,7 +13,7 @@ from aiohttp import web
 from gateway import close_codes
 from gateway.house import House
 from gateway.listener import Handler
-from gateway.metrics import exposition
+from gateway.metrics import exposition, process_exposition
 from gateway.reception import Reception
 from gateway.upgrade import SESSION_PATH, NoOffer, Offer, read_offer
 from gateway.websocket import WebSocket
@@ -74,7 +74,8 @@ class Server:
 
     async def _metrics(self, request: web.Request) -> web.Response:
         del request
-        return web.Response(body=exposition(self._house), headers={"Content-Type": PROMETHEUS})
+        process = await asyncio.to_thread(process_exposition)
+        return web.Response(body=exposition(self._house) + process, headers={"Content-Type": PROMETHEUS})
 
     async def _session(self, request: web.Request) -> web.StreamResponse:
         """A request for a session that is not the plain upgrade which a ``Greeting`` answers: its refusal, mostly."""

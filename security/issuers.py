@@ -1,6 +1,7 @@
 """Pure: who may issue tokens, by which keys, and when their key sets are fetched again."""
 
 from collections.abc import Iterable, Iterator
+from math import inf
 from typing import Final, Self
 
 import msgspec
@@ -168,4 +169,8 @@ class JwksSchedule:
 
     def is_stale(self, now: float) -> bool:
         """Say whether the keys are too old, or were never there: new connections then get 4006."""
-        return self._fetched_at is None or now - self._fetched_at > STALE_AFTER_S
+        return self.age_s(now) > STALE_AFTER_S
+
+    def age_s(self, now: float) -> float:
+        """Seconds since the last good key set was fetched; infinite where there was none."""
+        return inf if self._fetched_at is None else now - self._fetched_at

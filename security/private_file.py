@@ -13,13 +13,18 @@ from security.errors import ConfigurationError
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
+OTHERS = 0o077
+"""What nobody but the owner may do with a file of ours."""
+OTHERS_OF_ROOTS = 0o037
+"""The same of a file of root's, while we are another user: its group may read."""
 
 
 def check_private_file(path: Path) -> None:
     """Refuse a key file that others could have read or replaced.
 
-    It must be a regular file (a link to one is fine), owned by us or root, without any access for group and others.
-    Raises ConfigurationError with the remedy.
+    It must be a regular file (a link to one is fine), owned by us, without any access for group and others, or by
+    root, which may let one group read it: so orchestrators hand out secrets, and PostgreSQL has the same rule for its
+    keys. Raises ConfigurationError with the remedy.
     """
     try:
         status = path.stat()
@@ -27,10 +32,11 @@ def check_private_file(path: Path) -> None:
         raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from error
     if not stat.S_ISREG(status.st_mode):
         raise ConfigurationError(f"{path}: is no regular file")
-    if status.st_uid not in (os.geteuid(), 0):
+    us = os.geteuid()
+    if status.st_uid not in (us, 0):
         raise ConfigurationError(f"{path}: belongs to another user; run chown")
     mode = stat.S_IMODE(status.st_mode)
-    if mode & 0o077:
+    if mode & (OTHERS if status.st_uid == us else OTHERS_OF_ROOTS):
         raise ConfigurationError(f"{path}: is readable by others ({mode:04o}); run chmod 600")
 
 

@@ -171,7 +171,7 @@ async def _show(config: Config, session: str, sub: str | None, *, as_json: bool)
 def end(*, session: str, sub: str | None, config_file: Path | None, as_json: bool, state_dir: Path) -> None:
     """End one session, by its name or key: its cursor and durable are removed, it starts fresh when it comes back.
 
-    A connected one is closed.
+    A connected one is closed with 4510, at which a client drops its keys and stops. Its token is good until it expires.
     """
     asyncio.run(_end(config_of(config_file, state_dir, "operator"), session, sub, as_json=as_json))
 

@@ -34,7 +34,7 @@ class _Duration(click.ParamType[int]):
 )
 @click.option("--sub", required=True, help="Whose token: 1 to 128 of A-Za-z0-9_-. May read orders.SUB.>")
 @click.option("--ttl", type=_Duration(), default="1h", show_default=True, help="How long it is valid, at most 24h.")
-@click.option("--session", help="Its `sid`, by which it can be revoked.")
+@click.option("--session", help="Its `sid`: the sign-in that it belongs to.")
 @click.option("--claim", "claims", multiple=True, metavar="NAME=VALUE", help="A further claim; JSON, or else a text.")
 @options.state_dir
 def command(*, sub: str, ttl: int, session: str | None, claims: tuple[str, ...], state_dir: Path) -> None:

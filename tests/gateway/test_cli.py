@@ -43,6 +43,15 @@ def test_wrong_usage_is_told_with_code_2(arguments: list[str], capsys: pytest.Ca
     assert "Error: " in capsys.readouterr().err
 
 
+def test_a_command_that_needs_the_client_package_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "gateway.commands.listen", raising=False)
+    monkeypatch.setitem(sys.modules, "tidewire_client", None)  # as if it were not installed
+    assert main(["listen", "--help"]) == 2
+    assert "install the package in clients/python" in capsys.readouterr().err
+
+
 def test_without_assertions_it_refuses_to_start() -> None:
     found = subprocess.run(
         [sys.executable, "-O", "-m", "gateway", "--help"], capture_output=True, text=True, check=False

@@ -50,6 +50,7 @@ def test_a_sound_configuration_has_no_problem(document: dict[str, Any]) -> None:
             {"user": "gateway", "password_file": "p", "credentials_file": "c"},
             "nats.credentials_file",
         ),
+        (PRODUCTION, "stream", {"replicas": 3}, "cursors.replicas"),
         (DEVELOPMENT, "window", {"messages": 11, "max_messages": 10}, "window.messages"),
         (DEVELOPMENT, "window", {"bytes": 2_049, "max_bytes": 2_048}, "window.bytes"),
         (DEVELOPMENT, "stream", {"max_age_s": 60, "duplicate_window_s": 61}, "stream.duplicate_window_s"),

@@ -6,6 +6,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
+from math import inf
 
 import pytest
 import pytest_asyncio
@@ -130,6 +131,7 @@ async def test_a_set_that_is_refused_at_the_start_leaves_the_issuer_without_keys
     assert isinstance(refused, Refused)
     assert refused.unknown_kid
     assert made.is_stale(keys.forge.name), "whoever comes is told 4006, not 4501"
+    assert made.key_ages() == {keys.forge.name: inf}
 
 
 async def test_unknown_key_ids_fetch_once_and_a_failed_fetch_keeps_the_last_good_set(keys: KeyServer) -> None:
@@ -154,6 +156,7 @@ async def test_keys_older_than_a_day_are_stale(keys: KeyServer, monkeypatch: pyt
     now_s = time.monotonic()
     monkeypatch.setattr(module, "_now_s", lambda: now_s + 86_399)
     assert not made.is_stale(keys.forge.name)
+    assert 86_399 <= made.key_ages()[keys.forge.name] < 86_402
     monkeypatch.setattr(module, "_now_s", lambda: now_s + 86_402)
     assert made.is_stale(keys.forge.name)
 

@@ -5,6 +5,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import nats
@@ -252,6 +253,30 @@ async def test_an_operator_manages_streams_and_publishes(users: Users) -> None:
     assert (await operator.ask("$JS.API.STREAM.DELETE.MINE"))["success"] is True
     assert (await operator.ask("orders.op.o1", {}))["stream"] == "EVENTS"
     assert (await operator.ask("$JS.API.INFO"))["limits"]
+
+
+async def test_an_operator_backs_a_stream_up_and_restores_it(users: Users) -> None:
+    """What `nats stream backup` and `nats stream restore` do."""
+    operator = users["operator"]
+    await operator.ask("$JS.API.STREAM.CREATE.KV_spare", {"name": "KV_spare", "subjects": ["$KV.spare.>"]})
+    for number in range(3):
+        await operator.client.request(f"$KV.spare.{number}", Random(number).randbytes(900_000), timeout=5)
+    came = await operator.client.subscribe("_INBOX_op.backup")
+    told = await operator.ask("$JS.API.STREAM.SNAPSHOT.KV_spare", {"deliver_subject": "_INBOX_op.backup"})
+    pieces, flow = [], set()
+    while data := (piece := await came.next_msg(5)).data:
+        pieces.append(data)
+        if piece.reply:
+            flow.add(piece.reply)
+            await piece.respond(b"")
+    assert flow
+    assert not [subject for subject in flow if await operator.is_refused("publish", subject)]
+    await operator.ask("$JS.API.STREAM.DELETE.KV_spare")
+    where = await operator.ask("$JS.API.STREAM.RESTORE.KV_spare", {"config": told["config"], "state": told["state"]})
+    for data in pieces:
+        await operator.client.request(where["deliver_subject"], data, timeout=5)
+    done = await operator.ask(where["deliver_subject"])
+    assert done["state"]["messages"] == 3
 
 
 async def test_a_publishers_headers_neither_purge_nor_expire_events(users: Users) -> None:

@@ -53,6 +53,23 @@ def test_a_file_of_another_user_is_refused(tmp_path: Path) -> None:
         check_private_file(path)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has files of root's")
+@pytest.mark.parametrize(("mode", "is_taken"), [(0o440, True), (0o640, True), (0o660, False), (0o644, False)])
+def test_a_file_of_roots_may_be_read_by_its_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, *, is_taken: bool
+) -> None:
+    """As an orchestrator hands out secrets to a process that is not root."""
+    path = tmp_path / "key"
+    create_once(path, b"x")
+    path.chmod(mode)
+    monkeypatch.setattr(os, "geteuid", lambda: 12_345)
+    if is_taken:
+        check_private_file(path)
+    else:
+        with pytest.raises(ConfigurationError, match=rf"readable by others \({mode:04o}\)"):
+            check_private_file(path)
+
+
 def test_created_once_the_first_content_stays(tmp_path: Path) -> None:
     path = tmp_path / "key"
     create_once(path, b"first")

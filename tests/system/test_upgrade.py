@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -180,6 +181,12 @@ async def test_operators_see_health_readiness_and_metrics(gateway: Gateway) -> N
     assert status == 200
     assert "tidewire_ready 1.0" in text
     assert "tidewire_feed_position" in text
+    assert gateway.house.tls is not None
+    ends = re.search(r"^tidewire_certificate_expires_seconds (\S+)$", text, re.MULTILINE)
+    assert ends is not None
+    assert float(ends[1]) == gateway.house.tls.expires_at
+    named = set(re.findall(r"^\w+", text, re.MULTILINE))
+    assert {"process_resident_memory_bytes", "process_open_fds", "process_max_fds"} <= named
 
 
 UPGRADE = (
