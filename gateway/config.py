@@ -182,8 +182,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Connections of a process that have not been welcomed yet; more are closed before TLS."""
     unauthenticated_per_address: Annotated[int, Meta(ge=1, le=1_000_000)] = 64
     """The same, of one address; at most ``unauthenticated``."""
-    handshakes: Annotated[int, Meta(ge=1, le=10_000)] = 64
-    """TLS handshakes at once in a process; more wait in the listen queue."""
+    handshakes: Annotated[int, Meta(ge=1, le=10_000)] = 16
+    """Steps of TLS handshakes in one turn of the event loop, two for each client; more wait for the next turn."""
     handshake_s: Seconds = 10.0
     """Seconds for a TLS handshake; a slower one is closed."""
     head_s: Seconds = 10.0

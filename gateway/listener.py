@@ -5,6 +5,7 @@ aiohttp's own sites start TLS before anyone could look at the peer, and pass no 
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import socket
 import ssl
@@ -21,14 +22,18 @@ from aiohttp.web_protocol import RequestHandler
 
 from gateway.house import House
 from gateway.http_limits import RUNNER_SETTINGS
+from gateway.peer_network import peer_network
 from gateway.rates import TokenBucket
 from gateway.tls_transport import TlsTransport
+from gateway.turns import Turns
 from gateway.upgrade import SESSION_PATH, Offer, read_offer
 from gateway.websocket import WebSocket
 
 log = logging.getLogger(__name__)
 
 BACKLOG = 4_096
+ACCEPTS = 16
+"""Sockets accepted in one turn of the loop: a crowd's queue is long."""
 HEAD_BYTES = 65_536
 """Most bytes that aiohttp's parser holds of what it has not handed on."""
 ADDRESSES_MOST = 10_000
@@ -151,7 +156,7 @@ class Listener:
         self._unread = BaseProtocol(self._loop)
         """For a parser, which would pause it for a body."""
         self._socket: socket.socket | None = None
-        self._gate = asyncio.Semaphore(self._limits.handshakes)
+        self._turns = Turns(self._limits.handshakes)
         self._open: Counter[str] = Counter()
         self._strange: Counter[str] = Counter()
         """Connections that have not been welcomed, by address."""
@@ -181,14 +186,16 @@ class Listener:
         """Accept for ever."""
         assert self._socket is not None, "bind comes first"
         self._accepting = asyncio.current_task()
-        while True:
+        for number in itertools.count():
+            if number % ACCEPTS == 0:
+                await asyncio.sleep(0)
             try:
                 accepted, address = await self._loop.sock_accept(self._socket)
             except OSError as error:  # out of file descriptors: others may free some
                 log.warning("a socket could not be accepted", extra={"error": str(error)})
                 await asyncio.sleep(0.1)
                 continue
-            peer = address[0]
+            peer = peer_network(address[0])
             limit = self._refuses(peer)
             if limit:
                 self._house.counters.refused_sockets[limit] += 1
@@ -294,8 +301,8 @@ class Listener:
             if self._tls is None:
                 await self._loop.connect_accepted_socket(lambda: greeting, accepted)
             else:
-                async with self._gate:
-                    await TlsTransport(accepted, greeting, self._tls).established(self._limits.handshake_s)
+                transport = TlsTransport(accepted, greeting, self._tls, self._turns)
+                await transport.established(self._limits.handshake_s)
             is_connected = True
         except (OSError, TimeoutError) as error:
             self._house.counters.refused_sockets["handshake"] += 1

@@ -145,6 +145,13 @@ def start(
         logging.getLogger(name).setLevel(level.upper())
     logging.captureWarnings(True)  # noqa: FBT003  # its parameter has no other name in 3.11
     logging.raiseExceptions = False  # a failing handler would print the record's arguments
+    sys.unraisablehook = _unraisable
+
+
+def _unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
+    """What nobody could catch, as in a callback of OpenSSL: Python would print it with what a stranger sent."""
+    kind = unraisable.exc_type.__name__
+    logging.getLogger(__name__).error("an exception could not be raised", extra={"error": kind})
 
 
 def _text(record: logging.LogRecord) -> str:

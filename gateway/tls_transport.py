@@ -1,9 +1,9 @@
-"""Shell: the server's end of TLS: Python's ``ssl`` on the socket itself, and nothing between.
+"""Shell: the server's end of TLS: OpenSSL in memory, fed record by record, and a socket beside it.
 
 asyncio's and uvloop's own TLS transports keep buffers of 256 KiB a connection, ask OpenSSL for as much at each read,
-and copy every write twice (docs/decisions/0012). Here a read takes a record, and a write is a record in the kernel.
-One private attribute of ``ssl.SSLSocket`` is used, ``_sslobj``: each of its methods goes through two or three calls to
-get there, which every event and every acknowledgement would pay for.
+and copy every write twice (docs/decisions/0012). OpenSSL on the socket itself goes on reading as long as a peer sends
+records without data, and nobody else is served meanwhile (docs/decisions/0017). Here a read is a few kilobytes, a
+record that holds no data is counted, and what OpenSSL has to say leaves in the call that made it.
 """
 
 import asyncio
@@ -11,10 +11,16 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
+
+from gateway.turns import Turns
 
 RECORD_BYTES = 16_384
 """Most plain bytes in a TLS record (RFC 8446 5.1): a read of so many leaves none behind in OpenSSL."""
+READ_BYTES = 8_192
+"""Most bytes taken from the socket at a time: then others have their turn."""
+USELESS_RECORDS = 16
+"""Records in a row that hold no data, as key updates do; one more is no honest peer. Go's TLS has the same bound."""
 SHUTDOWN_S = 5.0
 """Seconds that a peer has to take what is still to be written and to close; then the socket is cut."""
 UNREAD_BYTES = 65_536
@@ -22,31 +28,47 @@ UNREAD_BYTES = 65_536
 HIGH_BYTES = 65_536
 """Unsent bytes above which the protocol is told to pause, until ``set_write_buffer_limits`` says otherwise."""
 
-_NOT_NOW = ssl.SSLWantReadError, ssl.SSLWantWriteError
+_HEAD_BYTES: Final = 5
+"""Of a record: its kind, a version, its length in two bytes."""
+_RECORD_MOST: Final = _HEAD_BYTES + RECORD_BYTES + 2_048
+"""Longest record of any version, as it comes; OpenSSL refuses a longer one."""
+_said: Final = ssl.MemoryBIO()
+"""What OpenSSL says, of whichever connection: it is taken out at once, in the same step, so that it is always empty."""
+
+
+class Flooded(ConnectionError):
+    """The peer sends records without data, one after the other."""
 
 
 class TlsTransport(asyncio.Transport):
     """TLS with a peer that has connected; await ``established`` first: ``protocol`` hears of nothing before."""
 
     __slots__ = (
-        *("_done", "_high_bytes", "_is_closing", "_is_lost", "_is_paused", "_is_reading", "_is_waiting", "_loop"),
-        *("_low_bytes", "_protocol", "_timer", "_tls", "_tls_read", "_tls_write", "_unsent"),
+        *("_done", "_heard", "_high_bytes", "_is_closing", "_is_lost", "_is_paused", "_is_queued", "_is_reading"),
+        *("_is_waiting", "_loop", "_low_bytes", "_protocol", "_rest", "_send", "_socket", "_timer", "_tls", "_turns"),
+        *("_unsent", "_useless", "_write"),
     )
 
-    def __init__(self, plain: socket.socket, protocol: asyncio.Protocol, context: ssl.SSLContext) -> None:
-        """``plain`` does not block, and is ours from here on. Raises ``OSError``."""
+    def __init__(
+        self, plain: socket.socket, protocol: asyncio.Protocol, context: ssl.SSLContext, turns: Turns | None = None
+    ) -> None:
+        """``plain`` does not block, and is ours from here on. ``turns``: where steps of the handshake wait."""
         super().__init__()
         self._loop = asyncio.get_running_loop()
         self._protocol = protocol
-        self._tls = context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
-        inner: Any = self._tls._sslobj  # type: ignore[attr-defined]
-        if inner is None:
-            self._tls.close()
-            raise ConnectionResetError("the peer has gone before the handshake")
-        self._tls_write: Callable[[bytes | bytearray | memoryview], int] = inner.write
-        self._tls_read: Callable[[int], bytes] = inner.read
+        self._turns = turns
+        self._socket = plain
+        self._heard = ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._heard, _said, server_side=True)
+        self._send: Callable[[bytes | bytearray], int] = plain.send
+        # past Python's class around it: every event would pay for another object that is in no cache
+        self._write: Callable[[Any], int] = self._tls._sslobj.write  # type: ignore[attr-defined]
         self._unsent: bytearray | None = None
-        """What the socket has not taken. OpenSSL wants to see the same bytes again, and more behind them at most."""
+        """What is encrypted and the socket has not taken."""
+        self._rest = b""
+        """A record that has not come whole."""
+        self._useless = 0
+        """Records in a row that held no data."""
         self._high_bytes, self._low_bytes = HIGH_BYTES, HIGH_BYTES // 4
         self._is_closing = self._is_lost = False
         self._is_paused = False
@@ -54,10 +76,12 @@ class TlsTransport(asyncio.Transport):
         self._is_waiting = False
         """Whether we wait for the socket to take bytes."""
         self._is_reading = True
+        self._is_queued = False
+        """Whether a step of the handshake waits for its turn."""
         self._timer: asyncio.TimerHandle | None = None
         self._done: asyncio.Future[None] | None = self._loop.create_future()
         """The handshake; None once it is over."""
-        self._loop.add_reader(self._tls, self._shake_hands)
+        self._loop.add_reader(plain, self._ask_for_turn)
 
     async def established(self, within_s: float) -> None:
         """Return when TLS is up. Raises ``TimeoutError``, ``ssl.SSLError`` and ``ConnectionError``; it is cut then."""
@@ -77,22 +101,25 @@ class TlsTransport(asyncio.Transport):
         """Encrypt and write; after a close nothing is written."""
         if self._is_closing or not data:
             return
-        if self._unsent:
-            self._unsent += data
-            self._look_at_unsent()
+        try:
+            self._write(data)
+        except ssl.SSLError as error:  # its peer has left a message of the handshake half said, or is broken
+            _said.read()
+            self._lose(error)
             return
-        if len(data) <= RECORD_BYTES:
-            try:
-                self._tls_write(data)
-            except _NOT_NOW:
-                pass
-            except OSError as error:
-                self._lose(error)
-                return
-            else:
-                return
-        self._unsent = bytearray(data)
-        self._send()
+        if self._unsent:
+            self._tell()
+            return
+        sealed = _said.read()
+        try:
+            sent = self._send(sealed)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self._lose(error)
+            return
+        if sent != len(sealed):
+            self._keep(sealed[sent:])
 
     def close(self) -> None:
         """Write what is to be written, say that nothing follows, and wait ``SHUTDOWN_S`` for the peer to close."""
@@ -100,8 +127,12 @@ class TlsTransport(asyncio.Transport):
             return
         self._is_closing = True
         self._timer = self._loop.call_later(SHUTDOWN_S, self.abort)
+        self._loop.add_reader(self._socket, self._drop)
+        with contextlib.suppress(ssl.SSLError):  # the peer has not said so yet
+            self._tls.unwrap()
+        self._tell()
         if not self._unsent:
-            self._say_goodbye()
+            self._end_sending()
 
     def abort(self) -> None:
         """Cut the socket."""
@@ -114,6 +145,8 @@ class TlsTransport(asyncio.Transport):
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Hand over to another protocol."""
         self._protocol = protocol  # type: ignore[assignment]  # a streaming one: ours and aiohttp's
+        if self._is_paused:  # what the one before was told holds for it, too
+            self._protocol.pause_writing()
 
     def get_protocol(self) -> asyncio.BaseProtocol:
         """Who hears of bytes now."""
@@ -121,15 +154,17 @@ class TlsTransport(asyncio.Transport):
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """What is known of the connection."""
-        if name in ("ssl_object", "socket"):
+        if name == "ssl_object":
             return self._tls
+        if name == "socket":
+            return self._socket
         if name == "sslcontext":
             return self._tls.context
         with contextlib.suppress(OSError):  # it is gone
             if name == "peername":
-                return self._tls.getpeername()
+                return self._socket.getpeername()
             if name == "sockname":
-                return self._tls.getsockname()
+                return self._socket.getsockname()
         return default
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
@@ -153,13 +188,13 @@ class TlsTransport(asyncio.Transport):
         """Take no more bytes."""
         if self._is_reading and not self._is_closing:
             self._is_reading = False
-            self._loop.remove_reader(self._tls)
+            self._loop.remove_reader(self._socket)
 
     def resume_reading(self) -> None:
         """Take bytes again."""
         if not self._is_reading and not self._is_closing:
             self._is_reading = True
-            self._loop.add_reader(self._tls, self._read)
+            self._loop.add_reader(self._socket, self._read)
 
     # --- inside ---
 
@@ -167,72 +202,153 @@ class TlsTransport(asyncio.Transport):
         if self._done is not None and not self._done.done():
             self._done.set_exception(TimeoutError("the handshake took too long"))
 
+    def _ask_for_turn(self) -> None:
+        """Bytes of the handshake have come."""
+        if self._turns is None:
+            self._shake_hands()
+        elif not self._is_queued:
+            self._is_queued = True
+            self._turns.take(self._shake_hands)
+
     def _shake_hands(self) -> None:
-        """Go on with the handshake: the socket has bytes, or takes some again."""
+        """Go on with the handshake. Who is silent waits in no line, and holds no place in one."""
+        self._is_queued = False
         done = self._done
-        assert done is not None, "the handshake goes on"
-        self._wait(is_waiting=False)
+        if done is None or self._is_lost or (data := self._received()) is None:
+            return
+        if not data:
+            self._lose(ConnectionResetError("the peer has gone in the middle of the handshake"))
+            return
+        self._heard.write(data)
         try:
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
-            return
-        except ssl.SSLWantWriteError:
-            self._wait(is_waiting=True)
+            self._tell()
             return
         except OSError as error:
+            self._tell()
             self._refuse(error)
             return
+        if not self._tell():
+            return
         self._done = None
-        self._loop.add_reader(self._tls, self._read)
+        self._loop.add_reader(self._socket, self._read)
         self._protocol.connection_made(self)
         if not done.done():
             done.set_result(None)
+        if self._heard.pending:
+            self._take(self._heard.read())
 
     def _read(self) -> None:
-        """The socket has bytes: take a record. If there are more, the loop calls again when others had their turn."""
-        try:
-            data = self._tls_read(RECORD_BYTES)
-        except _NOT_NOW:
-            return  # it has not come whole, or is TLS's own
-        except ssl.SSLEOFError:
-            data = b""  # the peer has gone without saying so
-        except OSError as error:
-            self._refuse(error)
-            return
-        if not data:
+        """The socket has bytes. If there are more, the loop calls again when others had their turn."""
+        data = self._received()
+        if data:
+            self._take(data)
+        elif data is not None and not self._is_lost:
             self._end()
-        elif not self._is_closing:
-            self._protocol.data_received(data)
+
+    def _received(self) -> bytes | None:
+        """What the socket has; empty at its end; None when there is nothing, or no socket any more."""
+        try:
+            return self._socket.recv(READ_BYTES)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            self._lose(error)
+            return None
+
+    def _take(self, data: bytes) -> None:
+        """Give the whole records to OpenSSL, one by one, and what was in them to the protocol."""
+        if self._rest:
+            data, self._rest = self._rest + data, b""
+        plain, at, size = b"", 0, len(data)
+        has_ended = False
+        while size - at >= _HEAD_BYTES and not has_ended:
+            record_bytes = _HEAD_BYTES + (data[at + 3] << 8 | data[at + 4])
+            if record_bytes > size - at and record_bytes <= _RECORD_MOST:
+                break  # it has not come whole
+            self._heard.write(data[at : at + record_bytes])
+            at += record_bytes
+            try:
+                piece = self._tls.read(RECORD_BYTES)
+            except ssl.SSLWantReadError:
+                self._useless += 1
+                if self._useless > USELESS_RECORDS:
+                    self._tell()
+                    self._refuse(Flooded("records without data"))
+                    return
+                continue
+            except OSError as error:
+                self._tell()
+                self._refuse(error)
+                return
+            self._useless = 0
+            has_ended = not piece
+            plain = plain + piece if plain else piece
+        self._rest = data[at:]
+        if _said.pending:
+            self._tell()  # the answer to a key update
+        if plain and not self._is_closing:
+            self._protocol.data_received(plain)
+        if has_ended and not self._is_lost:
+            self._end()
 
     def _refuse(self, error: OSError) -> None:
-        """What came is no TLS, or not from our peer, or there is none: OpenSSL has sent its alert."""
+        """What came is no TLS, or not from our peer, or there is none: OpenSSL has said its alert."""
         with contextlib.suppress(OSError):  # what is left unread makes the kernel reset, and the alert is not read
-            socket.socket.recv(self._tls, UNREAD_BYTES)
+            self._socket.recv(UNREAD_BYTES)
         self._lose(error)
 
     def _end(self) -> None:
         """The peer says that nothing follows."""
-        self._loop.remove_reader(self._tls)
+        self._loop.remove_reader(self._socket)
         self._is_reading = False
         if not self._is_closing:
             self._protocol.eof_received()
             self.close()
 
-    def _send(self) -> None:
+    def _tell(self) -> bool:
+        """Send what OpenSSL has said, if anything. False: the socket is gone."""
+        sealed = _said.read()
+        if self._is_lost or not sealed:
+            return not self._is_lost
+        if self._unsent:
+            self._unsent += sealed
+            self._look_at_unsent()
+            return True
+        try:
+            sent = self._send(sealed)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self._lose(error)
+            return False
+        if sent < len(sealed):
+            self._keep(sealed[sent:])
+        return True
+
+    def _keep(self, sealed: bytes) -> None:
+        """The socket takes no more for now."""
+        self._unsent = bytearray(sealed)
+        self._wait(is_waiting=True)
+        self._look_at_unsent()
+
+    def _send_on(self) -> None:
         """The socket may take some of what is unsent."""
         unsent = self._unsent
         assert unsent is not None, "there is something to send"
         try:
-            while unsent:
-                del unsent[: self._tls_write(unsent[:RECORD_BYTES])]
-        except _NOT_NOW:
-            pass
+            del unsent[: self._send(unsent)]
+        except BlockingIOError:
+            return
         except OSError as error:
             self._lose(error)
             return
-        self._wait(is_waiting=bool(unsent))
-        if self._is_closing and not unsent:
-            self._say_goodbye()
+        if not unsent:
+            self._unsent = None
+            self._wait(is_waiting=False)
+            if self._is_closing:
+                self._end_sending()
         self._look_at_unsent()  # last: the protocol may write, or close
 
     def _wait(self, *, is_waiting: bool) -> None:
@@ -241,9 +357,9 @@ class TlsTransport(asyncio.Transport):
             return
         self._is_waiting = is_waiting
         if is_waiting:
-            self._loop.add_writer(self._tls, self._send if self._done is None else self._shake_hands)
+            self._loop.add_writer(self._socket, self._send_on)
         else:
-            self._loop.remove_writer(self._tls)
+            self._loop.remove_writer(self._socket)
 
     def _look_at_unsent(self) -> None:
         """Tell the protocol to pause, or to go on."""
@@ -255,22 +371,15 @@ class TlsTransport(asyncio.Transport):
             self._is_paused = False
             self._protocol.resume_writing()
 
-    def _say_goodbye(self) -> None:
-        """All is written: say that nothing follows; what the peer still sends is not looked at."""
-        with contextlib.suppress(OSError):  # the peer has not said so yet, or is gone
-            self._tls.unwrap()
-        with contextlib.suppress(OSError):
-            self._tls.shutdown(socket.SHUT_WR)
-        self._loop.add_reader(self._tls, self._drop)
+    def _end_sending(self) -> None:
+        """All is written, also that nothing follows; what the peer still sends is not looked at."""
+        with contextlib.suppress(OSError):  # the peer is gone
+            self._socket.shutdown(socket.SHUT_WR)
 
     def _drop(self) -> None:
-        try:
-            data = self._tls.recv(RECORD_BYTES)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data:
+        """We are closing: what comes is thrown away, until it ends."""
+        data = self._received()
+        if data is not None and not data:
             self._lose(None)
 
     def _lose(self, error: Exception | None) -> None:
@@ -278,7 +387,7 @@ class TlsTransport(asyncio.Transport):
         if self._is_lost:
             return
         self._is_lost = self._is_closing = True
-        self._loop.remove_reader(self._tls)
+        self._loop.remove_reader(self._socket)
         self._wait(is_waiting=False)
         self._unsent = None
         if self._timer is not None:
@@ -287,7 +396,7 @@ class TlsTransport(asyncio.Transport):
         self._loop.call_soon(self._tell_lost, error)
 
     def _tell_lost(self, error: Exception | None) -> None:
-        self._tls.close()
+        self._socket.close()
         done, self._done = self._done, None
         if done is None:
             self._protocol.connection_lost(error)

@@ -3,8 +3,7 @@
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -19,6 +18,14 @@ _ANSWERS: Final = {
     b"Sec-WebSocket-Protocol: " + encoding.encode() + b"\r\nSec-WebSocket-Accept: %s\r\n\r\n"
     for encoding in SUBPROTOCOLS
 }
+
+
+class Headers(Protocol):
+    """The fields of a request's head; names in any case."""
+
+    def getall(self, key: str, default: list[str]) -> list[str]:
+        """The values of all fields of this name, in order."""
+        ...
 
 
 class Offer(msgspec.Struct, frozen=True):
@@ -41,21 +48,26 @@ class NoOffer(msgspec.Struct, frozen=True):
     """Whether a subprotocol in common is all that is missing."""
 
 
-def read_offer(method: str, headers: Mapping[str, str]) -> Offer | NoOffer:
-    """Judge a request for ``SESSION_PATH``. ``headers`` finds names in any case; no extension is ever taken."""
-    offered = [name.strip() for name in headers.get("Sec-WebSocket-Protocol", "").split(",")]
+def read_offer(method: str, headers: Headers) -> Offer | NoOffer:
+    """Judge a request for ``SESSION_PATH``. A list may come in several fields (RFC 9110 5.3); no extension is taken."""
+
+    def field(name: str) -> str:
+        return ",".join(headers.getall(name, []))
+
+    offered = [name.strip() for name in field("Sec-WebSocket-Protocol").split(",")]
     encoding = next((name for name in offered if name in SUBPROTOCOLS), None)
     if encoding is None:
         return NoOffer(f"offer one of the subprotocols {', '.join(SUBPROTOCOLS)}", is_subprotocol=True)
-    key = headers.get("Sec-WebSocket-Key", "")
+    key = field("Sec-WebSocket-Key")
     is_websocket = (
         method == "GET"
-        and headers.get("Upgrade", "").strip().lower() == "websocket"
-        and "upgrade" in [token.strip() for token in headers.get("Connection", "").lower().split(",")]
-        and headers.get("Sec-WebSocket-Version") == "13"
+        and field("Upgrade").strip().lower() == "websocket"
+        and "upgrade" in [token.strip() for token in field("Connection").lower().split(",")]
+        and field("Sec-WebSocket-Version") == "13"
         and _KEY.fullmatch(key) is not None
     )
     if not is_websocket:
         return NoOffer()
     accept = base64.b64encode(hashlib.sha1(key.encode() + _GUID, usedforsecurity=False).digest())
-    return Offer(encoding, headers.get("Origin"), _ANSWERS[encoding] % accept)
+    origins = headers.getall("Origin", [])
+    return Offer(encoding, ",".join(origins) if origins else None, _ANSWERS[encoding] % accept)

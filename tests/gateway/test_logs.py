@@ -1,9 +1,11 @@
 """What a log holds, and what it never does."""
 
 import ast
+import gc
 import io
 import json
 import logging
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +19,8 @@ SEALED = "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..48V1_ALb6US04U3b.5eym8TW_c8Su
 
 
 @pytest.fixture
-def out() -> Iterator[io.StringIO]:
+def out(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # put back what is set below
     root = logging.getLogger()
     kept = (root.handlers[:], root.level, logging.raiseExceptions)
     names = ("gateway", "replay", "mesh", "security")
@@ -146,6 +149,19 @@ def test_text_for_people_is_one_line_with_quoted_values() -> None:
     record.reason = "two words"
     line = logs.TextFormatter(None).format(record)
     assert line.endswith('INFO    gateway: session live seq=7 reason="two words"')
+
+
+def test_what_cannot_be_raised_is_logged_without_what_it_quotes(out: io.StringIO) -> None:
+    """As where a client names no text in its TLS server name: OpenSSL's callback cannot raise."""
+
+    class Broken:
+        def __del__(self) -> None:
+            raise ValueError("quotes a stranger")
+
+    Broken()
+    gc.collect()
+    assert (only(out)["event"], only(out)["error"]) == ("an exception could not be raised", "ValueError")
+    assert "stranger" not in out.getvalue()
 
 
 def test_arguments_that_do_not_fit_the_text_lose_no_record(out: io.StringIO) -> None:

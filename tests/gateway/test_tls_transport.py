@@ -1,6 +1,7 @@
 """TLS on a socket: its handshake, what a client has after it, what a socket that is full does, and its ends."""
 
 import asyncio
+import contextlib
 import errno
 import random
 import socket
@@ -9,17 +10,22 @@ import struct
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from gateway import tls_transport
-from gateway.tls_transport import RECORD_BYTES, TlsTransport
+from gateway.tls_transport import RECORD_BYTES, USELESS_RECORDS, Flooded, TlsTransport
+from gateway.turns import Turns
 from security.development import DevelopmentState
 from security.tls import ServerTls
+from tests.gateway.forged_records import DATA, HANDSHAKE, KEY_UPDATE, ForgedRecords
 from tests.until import until
 
 PIECE_BYTES = 65_536
+OVERHEAD_BYTES = 22
+"""Of a record in TLS 1.3: its head, its kind and its tag (RFC 8446 5.2)."""
 
 
 class Above(asyncio.Protocol):
@@ -151,6 +157,7 @@ async def pair(
         both.server.abort()
         both.peer.socket.close()
         await asyncio.sleep(0)  # what the loop was told
+        assert tls_transport._said.pending == 0, "what OpenSSL said to one is never left for another"
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -222,7 +229,7 @@ async def test_one_byte_below_the_mark_does_not_pause(keys: DevelopmentState) ->
         mark = both.server.get_write_buffer_size()
         both.above.told.clear()
         both.server._is_paused = False
-        both.server.set_write_buffer_limits(mark + 1, 0)
+        both.server.set_write_buffer_limits(mark + 1 + OVERHEAD_BYTES, 0)
         both.server.write(b"x")
         assert both.above.told == []
         both.server.write(b"x")
@@ -319,10 +326,9 @@ async def test_a_peer_that_has_gone_before_the_handshake_is_an_error(keys: Devel
     ours.setblocking(False)  # noqa: FBT003  # positional only
     theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     theirs.close()
-    # else ``wrap_socket`` meets it
     await until(lambda: ours.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNRESET)
     above = Above()
-    with pytest.raises(ConnectionResetError, match="before the handshake"):
+    with pytest.raises(ConnectionResetError, match="gone"):
         await TlsTransport(ours, above, ServerTls(keys.certificate, keys.key, time.time()).context).established(5.0)
     assert above.told == []
 
@@ -345,6 +351,110 @@ async def test_the_end_is_told_after_a_reset(keys: DevelopmentState) -> None:
     server.write(b"nobody is there")
     server.close()
     server.abort()
+
+
+async def test_what_comes_in_pieces_of_records_is_whole(keys: DevelopmentState) -> None:
+    rng = random.Random(1)
+    async with pair(keys) as both:
+        said = rng.randbytes(100_000)
+        for at in range(0, len(said), 7_000):
+            both.peer.tls.write(said[at : at + 7_000])
+        sealed = both.peer._outgoing.read()
+        at = 0
+        while at < len(sealed):
+            size = rng.choice([1, 4, 5, 6, 100, 3_000])
+            await asyncio.get_running_loop().sock_sendall(both.peer.socket, sealed[at : at + size])
+            at += size
+            await asyncio.sleep(0)
+        await until(lambda: both.above.heard == said)
+
+
+@asynccontextmanager
+async def forging(keys: DevelopmentState, folder: Path) -> AsyncIterator[tuple[Pair, ForgedRecords]]:
+    """A pair after its handshake, whose client may say what it likes."""
+    async with pair(keys, meets=False) as both:
+        both.peer.tls.context.keylog_filename = str(folder / "keys.log")
+        await both.meet()
+        assert both.peer.tls.cipher() == ("TLS_AES_256_GCM_SHA384", "TLSv1.3", 256)
+        yield both, ForgedRecords(folder / "keys.log")
+
+
+async def test_key_updates_without_end_are_cut(keys: DevelopmentState, tmp_path: Path) -> None:
+    """Each costs us as much as data; OpenSSL alone would read them as long as they come, and nobody else be served."""
+    async with forging(keys, tmp_path) as (both, forged):
+        loop = asyncio.get_running_loop()
+        for _ in range(3):  # so many in a row, again and again, are a strange peer and no more
+            flood = b"".join(forged.key_update() for _ in range(USELESS_RECORDS))
+            await loop.sock_sendall(both.peer.socket, flood + forged.record(DATA, b"x"))
+        await until(lambda: both.above.heard == b"xxx")
+        flood = b"".join(forged.key_update() for _ in range(USELESS_RECORDS + 1))
+        await loop.sock_sendall(both.peer.socket, flood + forged.record(DATA, b"too late"))
+        await until(lambda: both.above.told == ["lost"])
+        assert isinstance(both.above.error, Flooded)
+        assert both.above.heard == b"xxx"
+
+
+async def test_empty_records_without_end_are_cut(keys: DevelopmentState, tmp_path: Path) -> None:
+    async with forging(keys, tmp_path) as (both, forged):
+        flood = b"".join(forged.record(DATA, b"") for _ in range(USELESS_RECORDS + 1))
+        await asyncio.get_running_loop().sock_sendall(both.peer.socket, flood)
+        await until(lambda: both.above.told == ["lost"])
+
+
+async def test_nobody_writes_to_who_left_a_handshake_message_half_said(keys: DevelopmentState, tmp_path: Path) -> None:
+    """OpenSSL wants the rest before it writes: waiting for the socket to take bytes would never end."""
+    async with forging(keys, tmp_path) as (both, forged):
+        said = forged.record(DATA, b"x") + forged.record(HANDSHAKE, KEY_UPDATE[:4])
+        await asyncio.get_running_loop().sock_sendall(both.peer.socket, said)
+        await until(lambda: both.above.heard == b"x")
+        both.server.write(b"answer")
+        await until(lambda: both.above.told == ["lost"])
+        assert isinstance(both.above.error, ssl.SSLWantReadError)
+
+
+async def test_a_record_that_says_it_is_too_long_is_refused_at_once(keys: DevelopmentState) -> None:
+    async with pair(keys) as both:
+        await asyncio.get_running_loop().sock_sendall(both.peer.socket, b"\x17\x03\x03\xff\xff" + b"x" * 100)
+        await until(lambda: both.above.told == ["lost"])
+        assert isinstance(both.above.error, ssl.SSLError)
+
+
+async def test_the_next_protocol_hears_that_the_socket_is_full(keys: DevelopmentState) -> None:
+    async with pair(keys) as both:
+        both.server.write(b"x" * 600_000)
+        then = Above()
+        both.server.set_protocol(then)
+        assert both.server.get_protocol() is then
+        assert then.told == ["pause"]
+
+
+async def test_a_socket_that_is_full_in_the_handshake_gets_the_rest_of_it(keys: DevelopmentState) -> None:
+    async with pair(keys, meets=False, buffer_bytes=4_608) as both:
+        ours, loop = both.server.get_extra_info("socket"), asyncio.get_running_loop()
+        other = 0  # bytes that are in the way
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                other += ours.send(b"x" * 100)
+        with pytest.raises(ssl.SSLWantReadError):
+            both.peer.tls.do_handshake()
+        await both.peer.give()
+        await until(lambda: both.server.get_write_buffer_size() > 0)
+        while other:
+            other -= len(await loop.sock_recv(both.peer.socket, other))
+        await asyncio.gather(both.server.established(5.0), both.peer.shake_hands())
+        await both.peer.say(b"hello")
+        await until(lambda: both.above.heard == b"hello")
+
+
+async def test_steps_of_handshakes_wait_for_their_turn(keys: DevelopmentState) -> None:
+    turns = Turns(2)
+    taken: list[int] = []
+    for number in range(5):
+        turns.take(partial(taken.append, number))
+    assert taken == [0, 1]
+    for so_far in ([0, 1, 2, 3], [0, 1, 2, 3, 4]):
+        await asyncio.sleep(0)
+        assert taken == so_far
 
 
 async def test_who_does_not_read_is_not_given_more(keys: DevelopmentState) -> None:

@@ -68,3 +68,24 @@ def test_without_a_subprotocol_in_common_that_is_what_is_missing(offered: str | 
 def test_anything_else_that_is_missing_makes_it_no_upgrade(changed: dict[str, str | None]) -> None:
     found = offer(**changed)  # type: ignore[arg-type]
     assert found == NoOffer()
+
+
+def test_a_list_may_come_in_several_fields() -> None:
+    fields = CIMultiDict(GOOD | {"Connection": "keep-alive", "Sec-WebSocket-Protocol": "other"})
+    fields.add("Connection", "Upgrade")
+    fields.add("Sec-WebSocket-Protocol", JSON)
+    offer = read_offer("GET", fields)
+    assert isinstance(offer, Offer)
+    assert offer.encoding == JSON
+
+
+def test_two_keys_are_none() -> None:
+    fields = CIMultiDict(GOOD)
+    fields.add("Sec-WebSocket-Key", GOOD["Sec-WebSocket-Key"])
+    assert isinstance(read_offer("GET", fields), NoOffer)
+
+
+def test_an_origin_that_is_empty_is_one_all_the_same() -> None:
+    found = offer(Origin="")
+    assert isinstance(found, Offer)
+    assert found.origin == ""
