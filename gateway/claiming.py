@@ -9,11 +9,12 @@ import msgspec
 
 from gateway import frames
 from gateway.access import Granted, grant
+from gateway.attached import Attached
 from gateway.exchange import Exchange
 from gateway.house import House
 from mesh.api import UNREADABLE, ApiError
 from mesh.kv import Conflict
-from replay.cursors import Known
+from replay.cursors import Heard, Known
 from replay.opening import Opening, claims_beyond, lose_expired, open_session
 from replay.position import Position
 from replay.record import Owner, Record
@@ -44,6 +45,13 @@ class Claimed(msgspec.Struct, frozen=True):
     opening: Opening
     claim: str
     revision: int
+    stood: Attached | None
+    """Who held it in this process when it was taken: an older connection, whatever its revision.
+
+    An older copy of the bucket gives out its revisions again.
+    """
+    heard: Heard
+    """What other gateways said of the session until now."""
     refused: list[str]
     """Patterns that were asked for, or held, and are not permitted."""
     is_new: bool
@@ -68,6 +76,19 @@ class Claiming:
 
         Raises ``UpstreamUnavailable`` and ``LimitReached``: it may have been taken or not.
         """
+        with self._house.cursors.claiming(key) as heard:
+            return await self._claim(exchange, key, owner, resume, granted, permissions, heard)
+
+    async def _claim(
+        self,
+        exchange: Exchange,
+        key: str,
+        owner: Owner,
+        resume: frames.Resume | None,
+        granted: Granted | None,
+        permissions: Permissions,
+        heard: Heard,
+    ) -> Claimed:
         house = self._house
         claim = secrets.token_hex(8)
         known = await house.cursors.load(key)
@@ -86,10 +107,12 @@ class Claiming:
                 untold=opening.gap,
                 saved_s=int(time.time()),
             )
+            stood = exchange.by_key.get(key)
             revision = await house.cursors.claim(key, record, known)
             if not isinstance(revision, Conflict):
                 await self._tell_others(key, claim, revision, known.record)
-                return Claimed(opening, claim, revision, refused, known.record is None)
+                is_new = known.record is None
+                return Claimed(opening, claim, revision, stood, heard, refused, is_new)
             known = await house.cursors.load(key, from_leader=True)
         raise UpstreamUnavailable("the session is being claimed elsewhere")
 
@@ -156,6 +179,7 @@ def hear_claim(house: House, data: bytes) -> None:
         return
     if house.open_exchange is None:
         return
+    house.cursors.hear(claimed.key, claimed.revision, ended=not claimed.claim)
     connection = house.exchange.by_key.get(claimed.key)
     if connection is None:
         house.cursors.forget(claimed.key)

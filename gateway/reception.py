@@ -14,8 +14,9 @@ from functools import partial
 
 from gateway import close_codes, frames
 from gateway.access import Granted
-from gateway.claiming import Claiming
+from gateway.claiming import Claimed, Claiming
 from gateway.connection import Connection
+from gateway.exchange import Exchange
 from gateway.house import House
 from gateway.incoming import OPCODES, Incoming
 from gateway.rates import TokenBucket
@@ -125,10 +126,7 @@ class Reception:
         # from here until the session is attached in one step of the loop
         if house.is_draining or house.open_exchange is not exchange:
             raise _Refusal(self._unavailable())
-        rival = exchange.by_key.get(key)
-        if rival is not None:
-            rival.lose(ended=False)
-            exchange.detach(rival)
+        self._displace(exchange, key, claimed)
         if socket.closed or transport.is_closing():
             raise _Refusal(0)
         durable = house.durables.durable(key, owner, exchange.identity)
@@ -171,6 +169,20 @@ class Reception:
         self._house.parking.cancel(connection.key)
         if connection.is_new:
             self._house.parking.make_soon(connection.key, connection.durable, connection.session.interest)
+
+    def _displace(self, exchange: Exchange, key: str, claimed: Claimed) -> None:
+        """Take the place of an older connection, unless the session was claimed again, or ended, since it was claimed.
+
+        The newer claim may be known before this one is opened: what NATS sent one after the other is read at once.
+        """
+        if claimed.heard.revision > claimed.revision:
+            raise _Refusal(close_codes.REVOKED if claimed.heard.ended else close_codes.TAKEN_OVER)
+        rival = exchange.by_key.get(key)
+        if rival is not None:
+            if rival is not claimed.stood and rival.cursor.claimed_revision > claimed.revision:
+                raise _Refusal(close_codes.TAKEN_OVER)
+            rival.lose(ended=False)
+            exchange.detach(rival)
 
     def _unavailable(self) -> int:
         return close_codes.DRAINING if self._house.is_draining else close_codes.UPSTREAM_UNAVAILABLE

@@ -1,7 +1,7 @@
 """Pure: what the floors below are told, taken out of the configuration."""
 
 from gateway.config import Config
-from mesh.topology import BucketSpec, StreamSpec, Topology
+from mesh.topology import BucketSpec, StreamSpec, Topology, record_bytes
 from security.policy import Policy, Rule
 
 
@@ -10,7 +10,7 @@ def topology(config: Config) -> Topology:
 
     In profile ``production`` nobody may delete or purge events, for good: nats-server does not take that back.
     """
-    stream, cursors = config.stream, config.cursors
+    stream, cursors, limits = config.stream, config.cursors, config.limits
     is_production = config.profile == "production"
     return Topology(
         events=StreamSpec(
@@ -18,14 +18,19 @@ def topology(config: Config) -> Topology:
             subjects=stream.subjects,
             max_age_s=stream.max_age_s,
             max_bytes=stream.max_bytes,
-            max_msg_bytes=config.limits.payload_bytes,
+            max_msg_bytes=limits.payload_bytes,
             max_consumers=stream.max_consumers,
             duplicate_window_s=stream.duplicate_window_s,
             replicas=stream.replicas,
             deny_delete=is_production,
             deny_purge=is_production,
         ),
-        cursors=BucketSpec(name=cursors.bucket, max_age_s=cursors.session_idle_s, replicas=cursors.replicas),
+        cursors=BucketSpec(
+            name=cursors.bucket,
+            max_age_s=cursors.session_idle_s,
+            max_value_bytes=record_bytes(limits.subscriptions, limits.pattern_bytes),
+            replicas=cursors.replicas,
+        ),
     )
 
 

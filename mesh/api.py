@@ -19,8 +19,13 @@ T = TypeVar("T")
 NO_MESSAGE = 10037
 STREAM_NOT_FOUND = 10059
 CONSUMER_NOT_FOUND = 10014
+MESSAGE_TOO_LARGE = 10054
 WRONG_LAST_SEQUENCE = (10071, 10164)
-"""``err_code`` of nats-server's errors.json; the second is what newer servers answer per subject."""
+"""``err_code`` of nats-server's errors.json.
+
+The second also comes while an earlier write of the same subject is under way, perhaps the writer's own: a majority has
+not stored it yet, and it may be stored still.
+"""
 
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)

@@ -8,10 +8,10 @@ import base64
 
 import msgspec
 
-from mesh.api import NO_MESSAGE, UNREADABLE, WRONG_LAST_SEQUENCE, Api, ApiError
+from mesh.api import MESSAGE_TOO_LARGE, NO_MESSAGE, UNREADABLE, WRONG_LAST_SEQUENCE, Api, ApiError
 from mesh.event import header_of, status_of
 from mesh.link import Link
-from security.errors import UpstreamUnavailable
+from security.errors import LimitReached, UpstreamUnavailable
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -22,7 +22,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Conflict(msgspec.Struct, frozen=True):
-    """Another writer was first: the put changed nothing."""
+    """Another write was first, or is under way still: the put changed nothing."""
 
 
 class _PubAck(msgspec.Struct, frozen=True):
@@ -88,7 +88,8 @@ class Bucket:
     async def put(self, key: str, value: bytes, *, revision: int | None = None) -> int | Conflict:
         """Store a value; with ``revision``, only when that is still the newest one (0: only when there is none).
 
-        Returns the new revision once the bucket has it (three replicas: a majority).
+        Returns the new revision once the bucket has it (three replicas: a majority). Raises ``LimitReached`` for a
+        value that is too large.
         """
         headers = {} if revision is None else {"Nats-Expected-Last-Subject-Sequence": str(revision)}
         return await self._write(key, value, headers)
@@ -124,4 +125,6 @@ class Bucket:
             return ack.seq
         if ack.error.err_code in WRONG_LAST_SEQUENCE:
             return Conflict()
+        if ack.error.err_code == MESSAGE_TOO_LARGE:
+            raise LimitReached(f"bucket {self._name}: {ack.error.description}: more than its max_msg_size")
         raise UpstreamUnavailable(f"bucket {self._name}: {ack.error.description}")

@@ -11,8 +11,32 @@ from typing import Any, Literal
 
 import msgspec
 
+from security.subjects import PATTERN_BYTES
+
 SECOND_NS = 1_000_000_000
 DAY_S = 86_400
+
+PATTERNS = 128
+"""Patterns that a session holds at most, where the configuration says nothing else."""
+RECORD_REST_BYTES = 16_384
+"""Bytes kept free for what a session's record holds beside its patterns, and for headers."""
+RECORD_MOST_BYTES = 1_048_576
+"""No record may take more, whatever is configured: ``max_payload`` of nats.conf."""
+_SEQUENCE_DIGITS = 19
+_PUNCTUATION_BYTES = 4  # "PATTERN":SEQUENCE,
+_ESCAPED = 2
+"""Bytes that JSON makes of one at most: a quote or a backslash; control characters are in no pattern."""
+
+
+def record_bytes(patterns: int, pattern_bytes: int) -> int:
+    """Bytes that a session's record may take in the bucket, with so many patterns of so many bytes, all escaped.
+
+    Never less than for the default limits: a session from before a limit was lowered still has its record.
+    """
+    patterns, pattern_bytes = max(patterns, PATTERNS), max(pattern_bytes, PATTERN_BYTES)
+    each = _ESCAPED * pattern_bytes + _SEQUENCE_DIGITS + _PUNCTUATION_BYTES
+    return min(RECORD_REST_BYTES + patterns * each, RECORD_MOST_BYTES)
+
 
 Config = Mapping[str, Any]
 """A stream's configuration as the JetStream API has it."""
@@ -78,8 +102,8 @@ class BucketSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds that a value lives after it was written; for cursors the longest a session may be idle."""
     max_bytes: int = -1
     """Bytes that the bucket may take; -1: as much as the server's store has."""
-    max_value_bytes: int = 16_384
-    """Bytes of one value with its headers."""
+    max_value_bytes: int = record_bytes(PATTERNS, PATTERN_BYTES)
+    """Bytes of one value with its headers; a larger one is refused."""
     replicas: Literal[1, 3, 5] = 1
     """Servers that hold each value."""
 

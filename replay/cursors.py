@@ -7,10 +7,11 @@ session whose client acknowledges a hundred times a second costs two writes a se
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -20,6 +21,17 @@ from security.errors import LimitReached, UpstreamUnavailable
 
 log = logging.getLogger(__name__)
 
+WRITES = 2
+"""How often a record is written in a row when our own record, or none, stands in the way."""
+SETTLE_S = 0.5
+"""Seconds between looks whether a write under way, before a session's last one, has come to its end."""
+SETTLE_LOOKS = 120
+"""How often that is looked for: a leader that gets nothing stored for so long has resigned long before."""
+
+
+class _UnderWay(UpstreamUnavailable):
+    """A write of the same record, perhaps another's, is neither stored yet nor given up by the bucket's leader."""
+
 
 class Known(msgspec.Struct, frozen=True):
     """What is stored of a session."""
@@ -28,6 +40,14 @@ class Known(msgspec.Struct, frozen=True):
     revision: int
     unreadable: bool = False
     """Whether something is stored that is not a record of ours."""
+
+
+class Heard(msgspec.Struct):
+    """What others say of a session while a claim on it is open: the newest write."""
+
+    revision: int = 0
+    ended: bool = False
+    """Whether that write ended the session; else it was a claim."""
 
 
 class Cursor:
@@ -76,6 +96,7 @@ class Cursors:
         self._remembered: OrderedDict[str, Known] = OrderedDict()
         self._dirty: dict[str, Cursor] = {}  # by claim: of two connections of a session, both learn who has lost
         self._wake = asyncio.Event()
+        self._claiming: dict[str, list[Heard]] = {}
         self.conflicts = 0
         """Writes refused because another connection was newer."""
 
@@ -105,7 +126,8 @@ class Cursors:
     async def claim(self, key: str, record: Record, known: Known) -> int | Conflict:
         """Take the session by writing ``record`` over what was ``known``; returns the revision.
 
-        ``Conflict``: somebody has written since; load from the leader and decide again. Raises ``UpstreamUnavailable``.
+        ``Conflict``: somebody has written since, or is about to; load from the leader and decide again. Raises
+        ``UpstreamUnavailable``, and ``LimitReached`` for a record that is too large.
         """
         revision = await self._bucket.put(key, encode_record(record), revision=known.revision)
         if isinstance(revision, Conflict):
@@ -115,35 +137,46 @@ class Cursors:
             self._remember(key, Known(record, revision))
         return revision
 
+    @contextlib.contextmanager
+    def claiming(self, key: str) -> Iterator[Heard]:
+        """While a claim of a session is open: what is heard of other claims on it is kept for it."""
+        heard = Heard()
+        self._claiming.setdefault(key, []).append(heard)
+        try:
+            yield heard
+        finally:
+            still_open = [each for each in self._claiming.pop(key) if each is not heard]
+            if still_open:
+                self._claiming[key] = still_open
+
+    def hear(self, key: str, revision: int, *, ended: bool) -> None:
+        """Another gateway has written, as this revision: it claimed the session, or ended it."""
+        for heard in self._claiming.get(key, ()):
+            if revision > heard.revision:
+                heard.revision, heard.ended = revision, ended
+
     def save_soon(self, cursor: Cursor) -> None:
         """Write the cursor's record within the configured time."""
         self._dirty[cursor.claim] = cursor
         self._wake.set()
 
     async def save(self, cursor: Cursor) -> bool:
-        """Write the cursor's record now; False when the session is lost. Raises ``UpstreamUnavailable``."""
-        async with cursor.writing:
-            self._dirty.pop(cursor.claim, None)
-            if cursor.is_lost:
-                return False
-            record = cursor.current()
-            value = encode_record(record)
-            revision = await self._bucket.put(cursor.key, value, revision=cursor.revision)
-            if isinstance(revision, Conflict):
-                # our own write whose answer was lost looks the same: the claim tells them apart
-                entry, newest = await self._bucket.get_from_leader(cursor.key)
-                stored = decode_record(entry.value) if entry is not None else None
-                if _is_anothers(cursor, stored, newest):
-                    self._lose(cursor, ended=entry is None)
-                    return False
-                revision = await self._bucket.put(cursor.key, value, revision=newest)
-                if isinstance(revision, Conflict):
-                    self._lose(cursor, ended=False)
-                    return False
-            cursor.revision = revision
-            cursor.saved_through = record.through
-            self._remember(cursor.key, Known(record, revision))
-            return True
+        """Write the cursor's record now; False when the session is lost.
+
+        Raises ``LimitReached`` for a record that is too large, and ``UpstreamUnavailable``, also while an earlier write
+        of it is under way: save it again later. For a parked session that write's end is waited for here, because
+        nobody would save its last record again; also while the bucket's leader, who could not store it, is replaced.
+        """
+        waits = False
+        for _ in range(SETTLE_LOOKS):
+            try:
+                return await self._save(cursor)
+            except UpstreamUnavailable as error:
+                waits = waits or (isinstance(error, _UnderWay) and not cursor.current().gateway)
+                if not waits:
+                    raise
+            await asyncio.sleep(SETTLE_S)
+        return await self._save(cursor)
 
     async def holds(self, cursor: Cursor) -> bool:
         """Whether the cursor's last write is still the newest, as far as the replica that answers knows."""
@@ -170,11 +203,32 @@ class Cursors:
         """The connection has gone and its last record is stored or given up."""
         self._dirty.pop(cursor.claim, None)
 
+    async def _save(self, cursor: Cursor) -> bool:
+        async with cursor.writing:
+            self._dirty.pop(cursor.claim, None)
+            if cursor.is_lost:
+                return False
+            record, expected = cursor.current(), cursor.revision
+            for _ in range(WRITES):
+                revision = await self._bucket.put(cursor.key, encode_record(record), revision=expected)
+                if not isinstance(revision, Conflict):
+                    cursor.revision = revision
+                    cursor.saved_through = record.through
+                    self._remember(cursor.key, Known(record, revision))
+                    return True
+                # our own write whose answer was lost looks the same: the claim tells them apart
+                entry, expected = await self._bucket.get_from_leader(cursor.key)
+                stored = decode_record(entry.value) if entry is not None else None
+                if _is_anothers(cursor, stored, expected):
+                    self._lose(cursor, ended=entry is None)
+                    return False
+        raise _UnderWay("an earlier write of the cursor is under way")
+
     async def _write(self, cursor: Cursor) -> None:
         if cursor.is_lost:
             return
         try:
-            await self.save(cursor)
+            await self._save(cursor)  # waits for nothing: others are due as well
         except (UpstreamUnavailable, LimitReached) as error:
             log.warning("a cursor could not be stored yet", extra={"durable": cursor.key, "error": str(error)})
             self._dirty[cursor.claim] = cursor

@@ -1,20 +1,26 @@
-"""Taking a session whose client has seen more of the stream than the leader says there is."""
+"""Taking a session whose client has seen more of the stream than its leader has, or that others take meanwhile."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 
+import msgspec
 import pytest
 import pytest_asyncio
 
 from gateway import claiming, frames
 from gateway.access import Granted
-from gateway.claiming import BEYOND_LOOKS, Claimed, Claiming, hear_claim
+from gateway.claiming import BEYOND_LOOKS, Claim, Claimed, Claiming, hear_claim
+from gateway.connection import Connection
 from gateway.exchange import Exchange
 from mesh.api import ApiError, StreamInfo, StreamState
 from mesh.embedded import EmbeddedServer
+from mesh.kv import Conflict
+from replay.cursors import Known
 from replay.recent import RecentWindow
-from replay.record import Owner, session_key
+from replay.record import Owner, Record, session_key
 from security.permissions import Permissions
 from tests.gateways import Gateway, running_gateway
+from tests.until import until
 
 PATTERN = "orders.cl1.>"
 SEEN = 1_000_000
@@ -86,3 +92,88 @@ async def test_a_leader_that_insists_is_believed(gateway: Gateway, monkeypatch: 
 async def test_a_claim_that_is_none_is_not_heard(gateway: Gateway, data: bytes) -> None:
     hear_claim(gateway.house, data)
     assert gateway.house.is_ready
+
+
+def before_it_is_opened(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, what: Callable[[str, int], Awaitable[None]]
+) -> None:
+    """Let something happen between the next claim that the bucket takes and the moment its gateway deals with it."""
+    claim = gateway.house.cursors.claim
+
+    async def claims(key: str, record: Record, known: Known) -> int | Conflict:
+        revision = await claim(key, record, known)
+        assert isinstance(revision, int), "nobody else claims it"
+        monkeypatch.undo()
+        await what(key, revision)
+        return revision
+
+    monkeypatch.setattr(gateway.house.cursors, "claim", claims)
+
+
+@pytest.mark.parametrize(
+    ("claim", "later", "code"), [("other", 1, 4509), ("", 1, 4510), ("other", 0, None), ("other", -1, None)]
+)
+async def test_a_newer_claim_that_is_heard_before_this_one_is_opened_wins(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, claim: str, later: int, code: int | None
+) -> None:
+    """P4.6."""
+
+    async def heard(key: str, revision: int) -> None:
+        hear_claim(gateway.house, msgspec.json.encode(Claim(key, claim, revision + later)))
+
+    before_it_is_opened(gateway, monkeypatch, heard)
+    async with gateway.client("cl1", [PATTERN], session=f"heard{later}{claim}") as client:
+        if code is None:
+            await client.until("live")
+        else:
+            assert await client.closed() == code
+            assert client.frames == []
+            assert not gateway.house.exchange.by_key
+
+
+async def test_a_connection_whose_claim_is_newer_is_not_displaced(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P4.6."""
+    reached, go = asyncio.Event(), asyncio.Event()
+
+    async def newer_is_opened(_key: str, _revision: int) -> None:
+        reached.set()
+        await go.wait()
+
+    before_it_is_opened(gateway, monkeypatch, newer_is_opened)
+    async with gateway.client("cl1", [PATTERN], session="newer") as older:
+        await reached.wait()
+        async with gateway.client("cl1", [PATTERN], session="newer") as newer:
+            await newer.until("live")
+            go.set()
+            assert (await older.closed(), older.frames) == (4509, [])
+            (connection,) = gateway.house.exchange.by_key.values()
+            assert isinstance(connection, Connection)
+            cursor = connection.cursor
+            connection.save_soon()
+            await until(lambda: cursor.revision > cursor.claimed_revision)
+            assert newer.close_code is None
+
+
+async def test_an_older_connection_is_displaced_also_when_revisions_were_given_out_again(gateway: Gateway) -> None:
+    """An older copy of the bucket was put back."""
+    async with gateway.client("cl1", [PATTERN], session="again") as older:
+        await older.until("live")
+        (connection,) = gateway.house.exchange.by_key.values()
+        connection.cursor.claimed_revision += 1_000
+        async with gateway.client("cl1", [PATTERN], session="again") as newer:
+            await newer.until("live")
+            assert await older.closed() == 4509
+
+
+async def test_a_session_with_all_the_patterns_that_it_may_hold_is_stored(gateway: Gateway) -> None:
+    patterns = [f"orders.cl1.{n:03}.{'x' * 239}.>" for n in range(128)]
+    assert {len(pattern) for pattern in patterns} == {256}
+    async with gateway.client("cl1", patterns, session="many") as client:
+        await client.until("live")
+        assert client.frames[0]["subjects"] == patterns
+    await until(lambda: not gateway.house.exchange.by_key)
+    async with gateway.client("cl1", None, session="many") as client:
+        await client.until("live")
+        assert client.frames[0]["subjects"] == patterns

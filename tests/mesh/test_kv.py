@@ -12,7 +12,8 @@ from mesh.api import Api
 from mesh.embedded import EmbeddedServer
 from mesh.kv import Bucket, Conflict, Entry
 from mesh.link import Link, LinkSettings, Reply
-from security.errors import UpstreamUnavailable
+from mesh.topology import BucketSpec
+from security.errors import LimitReached, UpstreamUnavailable
 from tests.servers import link_settings, linked
 
 
@@ -131,10 +132,17 @@ async def test_a_bucket_that_is_not_there_is_a_failure(link: Link, key: str) -> 
 
 
 async def test_a_value_above_the_limit_is_refused_by_name_without_the_value(bucket: Bucket, key: str) -> None:
-    with pytest.raises(UpstreamUnavailable, match=r"bucket cursors: .*size") as raised:
-        await bucket.put(key, b"CANARY" * 10_000)
+    with pytest.raises(LimitReached, match=r"bucket cursors: .*max_msg_size") as raised:
+        await bucket.put(key, b"CANARY" * 20_000)
     assert "CANARY" not in str(raised.value)
     assert await bucket.get(key) is None
+
+
+async def test_a_value_of_just_the_limit_is_taken(bucket: Bucket, key: str) -> None:
+    most = BucketSpec().max_value_bytes
+    assert isinstance(await bucket.put(key, b"x" * most), int)
+    with pytest.raises(LimitReached):
+        await bucket.put(key, b"x" * (most + 1))
 
 
 class MeddlingLink(Link):

@@ -11,9 +11,10 @@ import pytest_asyncio
 
 from mesh.api import Api, ApiError
 from mesh.embedded import EmbeddedServer
+from mesh.kv import Bucket
 from mesh.provision import provision, read, verify
 from mesh.topology import BucketSpec, Create, Keep, StreamSpec, Topology, Update
-from security.errors import ConfigurationError
+from security.errors import ConfigurationError, LimitReached
 from tests.servers import linked, running_server
 
 
@@ -50,6 +51,16 @@ async def test_production_options_and_an_update_reach_the_server(api: Api) -> No
     assert config["deny_purge"] is True
     assert "news.>" in config["subjects"]
     assert isinstance(await api.call("STREAM.PURGE", "EVENTS", None, msgspec.Raw), ApiError)
+
+
+async def test_a_bucket_of_an_older_release_takes_larger_values_after_an_update(api: Api) -> None:
+    bucket, most = Bucket(api.link, api, "cursors"), BucketSpec().max_value_bytes
+    await provision(api, Topology(cursors=BucketSpec(max_value_bytes=16_384)))
+    with pytest.raises(LimitReached):
+        await bucket.put("k", b"x" * most)
+    done = await provision(api, Topology())
+    assert [type(step) for step in done.steps] == [Keep, Update]
+    assert isinstance(await bucket.put("k", b"x" * most), int)
 
 
 async def test_a_refused_plan_changes_nothing_and_says_what_and_why(api: Api) -> None:

@@ -5,7 +5,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from mesh.topology import Config, Create, Keep, Refuse, StreamSpec, Topology, Update, plan
+from mesh.topology import (
+    RECORD_MOST_BYTES,
+    BucketSpec,
+    Config,
+    Create,
+    Keep,
+    Refuse,
+    StreamSpec,
+    Topology,
+    Update,
+    plan,
+    record_bytes,
+)
 
 WANTED = Topology()
 
@@ -106,3 +118,17 @@ def test_a_publishers_header_can_neither_purge_nor_expire_events() -> None:
     config = StreamSpec().config()
     assert config["allow_rollup_hdrs"] is False
     assert config["allow_msg_ttl"] is False
+
+
+def test_a_bucket_for_smaller_values_is_updated() -> None:
+    cursors = {**WANTED.cursors.config(), "max_msg_size": 16_384}
+    made = plan(WANTED, {**existing(), "KV_cursors": cursors})
+    assert [type(step) for step in made.steps] == [Keep, Update]
+    assert f"max_msg_size: 16,384 -> {BucketSpec().max_value_bytes:,}" in made.text()
+
+
+def test_room_for_a_record_grows_with_the_limits_up_to_a_bound() -> None:
+    default = BucketSpec().max_value_bytes
+    assert record_bytes(1, 1) == record_bytes(128, 256) == default, "a lowered limit leaves room for older records"
+    assert default < record_bytes(129, 256) < RECORD_MOST_BYTES
+    assert record_bytes(10_000, 256) == RECORD_MOST_BYTES

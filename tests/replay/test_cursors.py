@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import secrets
 from collections.abc import AsyncIterator
@@ -12,8 +13,9 @@ import pytest_asyncio
 
 from mesh.api import Api
 from mesh.embedded import EmbeddedServer
-from mesh.kv import Bucket, Conflict
-from replay.cursors import Cursor, Cursors, Known
+from mesh.kv import Bucket, Conflict, Entry
+from replay import cursors as cursors_module
+from replay.cursors import Cursor, Cursors, Heard, Known
 from replay.record import Owner, Record, encode_record
 from security.errors import UpstreamUnavailable
 from tests.servers import linked
@@ -21,12 +23,19 @@ from tests.until import until
 
 
 class WeakBucket(Bucket):
-    """A bucket whose next puts fail: before they reach the server, or after it has stored them."""
+    """A bucket whose next puts fail: before they reach the server, or after it has stored them.
+
+    Or they are refused as a replicated bucket refuses them while an earlier write is under way; the others come after.
+    """
 
     unanswered = 0
     unsent = 0
+    refused = 0
 
     async def put(self, key: str, value: bytes, *, revision: int | None = None) -> int | Conflict:
+        if self.refused:
+            self.refused -= 1
+            return Conflict()
         if self.unsent:
             self.unsent -= 1
             raise UpstreamUnavailable("not sent")
@@ -42,13 +51,15 @@ class Gateway:
 
     def __init__(self, bucket: WeakBucket, *, remembered: int = 100, save_within_s: float = 0.02) -> None:
         self.bucket = bucket
+        self.name = ""
+        """As records carry it: empty, the sessions are parked."""
         self.cursors = Cursors(bucket, save_within_s=save_within_s, remembered=remembered)
         self.lost: list[tuple[str, bool]] = []
         self.acked: dict[str, int] = {}
 
     def record(self, key: str, claim: str) -> Record:
         acked = self.acked.get(claim, 0)
-        return Record("EVENTS:1", acked, acked, {"orders.c1.>": 0}, Owner("i", "c1", key), claim)
+        return Record("EVENTS:1", acked, acked, {"orders.c1.>": 0}, Owner("i", "c1", key), claim, self.name)
 
     async def hold(self, key: str, claim: str) -> Cursor:
         """Claim a session against what is known of it."""
@@ -169,6 +180,114 @@ async def test_who_was_taken_over_after_a_write_without_answer_has_lost(
     await there.hold(key, "b")
     assert not await here.cursors.save(cursor)
     assert here.lost == [("a", False)]
+
+
+async def test_a_write_that_is_under_way_still_loses_no_session(here: Gateway, key: str) -> None:
+    here.name = "here"
+    cursor = await here.hold(key, "a")
+    here.acked["a"], here.bucket.refused = 7, 2
+    with pytest.raises(UpstreamUnavailable, match="under way"):
+        await here.cursors.save(cursor)
+    assert (cursor.is_lost, here.lost, here.cursors.conflicts) == (False, [], 0)
+    assert await here.cursors.save(cursor)
+    assert await here.stored(key) == here.record(key, "a")
+
+
+async def test_what_could_not_be_written_for_a_write_under_way_stays_due(here: Gateway, key: str) -> None:
+    here.name = "here"
+    cursor = await here.hold(key, "a")
+    here.acked["a"], here.bucket.refused = 7, 6
+    async with here.running():
+        here.cursors.save_soon(cursor)
+        await until(lambda: cursor.saved_through == 7)
+    assert (here.bucket.refused, here.lost) == (0, [])
+
+
+async def test_a_write_under_way_that_was_another_connections_is_seen_to_be(
+    here: Gateway, there: Gateway, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.name = "here"
+    cursor = await here.hold(key, "a")
+    here.bucket.refused = 1
+    taken_over_after_looks(1, here, there, monkeypatch)
+    assert not await here.cursors.save(cursor)
+    assert here.lost == [("a", False)]
+
+
+def taken_over_after_looks(count: int, here: Gateway, there: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the leader has been asked so often whose a record is, another connection takes the session."""
+    look, looks = here.bucket.get_from_leader, itertools.count(1)
+
+    async def looked(key: str) -> tuple[Entry | None, int]:
+        seen = await look(key)
+        if next(looks) == count:
+            await there.hold(key, "b")
+        return seen
+
+    monkeypatch.setattr(here.bucket, "get_from_leader", looked)
+
+
+@pytest.mark.parametrize(("refused", "unsent"), [(2, 0), (9, 0), (2, 3)])
+async def test_the_last_record_of_a_session_waits_for_the_write_before_it(
+    here: Gateway, key: str, monkeypatch: pytest.MonkeyPatch, refused: int, unsent: int
+) -> None:
+    """Nobody would save it again. A leader that could not store the one before gives way to another meanwhile."""
+    monkeypatch.setattr(cursors_module, "SETTLE_S", 0.0)
+    cursor = await here.hold(key, "a")
+    here.acked["a"], here.bucket.refused, here.bucket.unsent = 7, refused, unsent
+    assert await here.cursors.save(cursor)
+    assert await here.stored(key) == here.record(key, "a")
+
+
+async def test_the_last_record_of_a_session_that_was_taken_over_meanwhile_is_not_written(
+    here: Gateway, there: Gateway, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cursors_module, "SETTLE_S", 0.0)
+    cursor = await here.hold(key, "a")
+    here.bucket.refused = 2
+    taken_over_after_looks(2, here, there, monkeypatch)
+    assert not await here.cursors.save(cursor)
+    assert here.lost == [("a", False)]
+    assert await there.stored(key) == there.record(key, "b")
+
+
+async def test_a_write_that_is_under_way_for_ever_is_not_waited_for_so_long(
+    here: Gateway, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cursors_module, "SETTLE_S", 0.0)
+    monkeypatch.setattr(cursors_module, "SETTLE_LOOKS", 3)
+    cursor = await here.hold(key, "a")
+    here.bucket.refused = 1_000
+    with pytest.raises(UpstreamUnavailable, match="under way"):
+        await here.cursors.save(cursor)
+    assert not here.lost
+
+
+async def test_a_last_record_that_must_wait_holds_up_nobody_elses(here: Gateway, key: str) -> None:
+    waiting, other = [await here.hold(f"{key}-{claim}", claim) for claim in "ab"]
+    here.acked = {"a": 1, "b": 2}
+    here.bucket.refused = 2
+    async with here.running():
+        here.cursors.save_soon(waiting)
+        await until(lambda: here.bucket.refused == 0)
+        here.cursors.save_soon(other)
+        await until(lambda: (waiting.saved_through, other.saved_through) == (1, 2))
+
+
+def test_what_others_say_of_a_session_is_kept_while_it_is_being_claimed(here: Gateway, key: str) -> None:
+    cursors = here.cursors
+    cursors.hear(key, 9, ended=False)
+    with cursors.claiming(key) as first:
+        assert first == Heard()
+        cursors.hear(f"{key}-other", 8, ended=False)
+        cursors.hear(key, 5, ended=True)
+        with cursors.claiming(key) as second:
+            cursors.hear(key, 7, ended=False)
+            cursors.hear(key, 6, ended=True)
+        cursors.hear(key, 8, ended=True)
+    cursors.hear(key, 10, ended=False)
+    assert (first, second) == (Heard(8, ended=True), Heard(7, ended=False))
+    assert not cursors._claiming, "nothing is kept of it"
 
 
 async def test_a_session_that_was_ended_is_not_written_again(here: Gateway, there: Gateway, key: str) -> None:
