@@ -35,6 +35,10 @@ WRITE_LOW_BYTES = 65_536
 """Unsent bytes at which it takes some again."""
 UNSENT_MOST_BYTES = 4_194_304
 """Unsent bytes at which a client that goes on sending frames is closed; events alone stop at ``WRITE_HIGH_BYTES``."""
+UNSTORED_REPLIES_MOST = 256
+"""Replies that wait until a change is stored; a client that asks for more than these is closed."""
+SAVE_RETRY_S = 0.5
+"""Seconds until a record that could not be stored is tried again while replies wait for it."""
 
 
 class Connection:
@@ -42,7 +46,8 @@ class Connection:
 
     __slots__ = (
         *("house", "exchange", "key", "owner", "session", "claims", "permissions", "durable", "cursor", "is_attached"),
-        *("is_new", "held", "_socket", "_transport", "_tasks", "_is_watched", "write", "__dict__"),
+        *("is_new", "held", "_socket", "_transport", "_tasks", "_is_watched", "_has_drained"),
+        *("_unstored", "_is_saving", "write", "__dict__"),
     )
 
     def __init__(
@@ -82,6 +87,12 @@ class Connection:
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_watched = False
         """Whether a socket that takes no more is watched already."""
+        self._has_drained = False
+        """Whether the socket has taken some again since its watcher last looked, however full it is by now."""
+        self._unstored: list[bytes] = []
+        """Replies whose changes are not known to be stored, oldest first."""
+        self._is_saving = False
+        """Whether a task stores what they wait for already."""
         transport.set_write_buffer_limits(WRITE_HIGH_BYTES, WRITE_LOW_BYTES)
 
     @property
@@ -180,6 +191,7 @@ class Connection:
                 self._is_watched = True
                 self._spawn(self._watch_stall())
         else:
+            self._has_drained = True  # before the pump, which may fill it up at once
             self.guarded(self.pump)
 
     def save_soon(self) -> None:
@@ -189,6 +201,7 @@ class Connection:
     def ended(self) -> None:
         """The socket is gone, or closed: store where the session stands, and park it."""
         self.session.end()
+        self._unstored.clear()  # who parks the session holds on to us for long
         # before the exchange may look empty: a drain waits for it
         self.house.keep(asyncio.create_task(self._store_and_park(), name="park"))
         self.exchange.detach(self)
@@ -219,7 +232,7 @@ class Connection:
                 self.save_soon()
             case Save(reply):
                 assert reply is not None, "the case above"
-                self._spawn(self._save_then_reply(reply))
+                self._reply_when_stored(reply)
             case Hold(pattern):
                 self.held[pattern] = None
                 self.exchange.hub.hold(pattern, self)
@@ -254,16 +267,36 @@ class Connection:
                 return
         self.close(close_codes.UNAUTHORIZED)
 
-    async def _save_then_reply(self, reply: bytes) -> None:
-        while self.is_attached:
-            try:
-                if await self.house.cursors.save(self.cursor):
+    def _reply_when_stored(self, reply: bytes) -> None:
+        """Hand a reply over when the record of now is stored, behind those that wait already."""
+        if len(self._unstored) == UNSTORED_REPLIES_MOST:
+            self.close(close_codes.RATE_LIMITED)  # the bucket cannot be written, or is slow, and it goes on asking
+            return
+        self._unstored.append(reply)
+        if not self._is_saving:
+            self._is_saving = True
+            self._spawn(self._save_then_reply())
+
+    async def _save_then_reply(self) -> None:
+        """Store what replies wait for; one record does for all that came before it, so that they cost no write each."""
+        try:
+            while self.is_attached and self._unstored:
+                count = len(self._unstored)  # what comes while it is written may not be in it
+                try:
+                    is_stored = await self.house.cursors.save(self.cursor)
+                except (UpstreamUnavailable, LimitReached):
+                    await asyncio.sleep(SAVE_RETRY_S)
+                    continue
+                if not is_stored:
+                    break  # another connection has the session: this one is being closed
+                for reply in self._unstored[:count]:
                     self.session.reply(reply)
-                    self.flush(time.time())
-            except (UpstreamUnavailable, LimitReached):
-                await asyncio.sleep(0.5)
-            else:
-                return
+                del self._unstored[:count]
+                self.flush(time.time())
+        except Exception:  # noqa: BLE001  # the top of a task; without it no later change would be answered
+            self.fail()
+        finally:
+            self._is_saving = False
 
     def _close(self, code: int) -> None:
         self.flush(time.time())
@@ -279,16 +312,21 @@ class Connection:
         self._transport.abort()
 
     async def _watch_stall(self) -> None:
-        """Give the socket up when it takes nothing for ``write_stall_s``."""
+        """Give the socket up when it takes nothing for ``write_stall_s``, or for up to twice that once it took some.
+
+        While a session catches up, a socket that has drained is filled again in the same step: ``drained`` does not
+        return, and what is unsent goes up and down. Two looks at it tell something only if it did not drain in between.
+        """
         stall_s = self.house.config.limits.write_stall_s
         while not self._socket.is_lost:
             unsent = self._transport.get_write_buffer_size()
+            self._has_drained = False
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(stall_s):
                     await self._socket.drained()
             if not self.session.is_blocked:
                 break
-            if self._transport.get_write_buffer_size() >= unsent:
+            if not self._has_drained and self._transport.get_write_buffer_size() >= unsent:
                 self.session.end()
                 self._close(close_codes.DEAD)
                 self._transport.abort()
