@@ -309,6 +309,8 @@ class Replays:
         if not ask.is_cheap:
             self._placed.append((self._loop.time(), ask.after))
         result = await self._read(reader, ask.after, ask.batch, ask.max_bytes)
+        if not reader.is_attached:  # another gateway may read its durable now
+            return
         while (ahead := self._begin_ahead(reader, ask, result)) is not None:
             try:
                 await asyncio.sleep(0)  # now it asks
@@ -324,7 +326,15 @@ class Replays:
 
     async def _read(self, reader: Reader, after: int, batch: int, max_bytes: int) -> Read | Failed:
         recent, interest = reader.exchange.recent, reader.session.interest
-        return await reader.durable.read(after, interest, recent.floor, recent.head, batch=batch, max_bytes=max_bytes)
+        return await reader.durable.read(
+            after,
+            interest,
+            recent.floor,
+            recent.head,
+            batch=batch,
+            max_bytes=max_bytes,
+            is_wanted=lambda: reader.is_attached,
+        )
 
     def _begin_ahead(self, reader: Reader, ask: _Ask, result: Read | Failed) -> _Ahead | None:
         """Begin the read that the session will ask for when it has this result, where that is sure enough.

@@ -15,10 +15,19 @@ does (a 404 and ``num_pending`` 0 are true for the replica that answers, at the 
 The same question comes first as well: a session that missed nothing below the floor needs no consumer at all, and
 whoever does knows the sequence that its consumer must deliver first.
 
-A consumer may be moved under our hands: a gateway that parks the session just as its client comes back to this one
-places it elsewhere, with the patterns of before. Once it has delivered, its numbers tell (they begin again at 1);
-before, the leader's word for what comes first tells; and its filter is looked at after each pull. Then it is placed
-anew and nothing is handed on.
+A consumer may be moved under our hands: a gateway that parks the session, or still reads for it, just as its client
+comes back to this one places it elsewhere, perhaps with the patterns of before. So a pull is believed only where three
+things vouch for it; else nothing is handed on, and the consumer is placed anew:
+
+- *Its numbers* go on from those of the pull before. A move while a pull is open always tells: number 1 is its next.
+- *The leader's word for what comes first.* A move before the pull may not tell by the numbers: who moved the consumer
+  may have pulled as many as we had. So the first event must not lie above the leader's next one for any pattern. That
+  was asked before the consumer was placed; later it is asked beside the pull, for those patterns only whose next event
+  as last told lies behind us: the stream grows at its end, so an older word for what lies ahead holds.
+- *Its configuration*, which is looked at after the pull: the filter is ours, and so is the name of who set it last.
+
+That the leader has nothing for a pattern is true as far as the stream reached when its state was asked for before, and
+only if it still leads afterwards.
 
 What is lost shows in the state that is asked for after the events were read, together with the filter: a first sequence
 above the position, or deleted sequences in between. Then a ``Hole`` is handed on with the events.
@@ -37,6 +46,8 @@ DRY_WAIT_S = 0.5
 """Seconds that a pull waits when the leader has what the consumer's replica has not yet."""
 DRY_MOST = 20
 """Waits in a row after which the consumer is made again."""
+MOVED_DRY = 2
+"""Empty pulls in a row after which it is placed anew."""
 PLACES_MOST = 3
 """How often one read may place its consumer anew before it gives up."""
 UNKNOWN = -1
@@ -71,7 +82,7 @@ class AskNext(msgspec.Struct, frozen=True):
 
 
 class AskAfterPull(msgspec.Struct, frozen=True):
-    """Ask what must be younger than a pull's events, both at once: the consumer's filter, and the stream's state.
+    """Ask what must be younger than a pull's events, both at once: whose the consumer is, and the stream's state.
 
     Answered by ``AfterPull``.
     """
@@ -81,7 +92,7 @@ class AfterPull(msgspec.Struct, frozen=True):
     """What was asked for once a pull had ended."""
 
     is_ours: bool
-    """Whether the consumer still has the filter that it was placed with."""
+    """Whether the consumer has the filter that it was placed with, and nobody else has set one since."""
     state: State
 
 
@@ -96,13 +107,14 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Pull(msgspec.Struct, frozen=True):
-    """Pull. Answered by ``Pulled``."""
+    """Pull, and ask the leader at the same time. Answered by ``Pulled``."""
 
     batch: int
     max_bytes: int
     """0: no limit."""
     wait_s: float
     """Seconds to wait for the first message; 0: answer with what is there."""
+    beside: tuple[AskNext, ...] = ()
 
 
 class Pulled(msgspec.Struct, frozen=True):
@@ -111,6 +123,8 @@ class Pulled(msgspec.Struct, frozen=True):
     deliveries: Sequence[Delivery]
     status: int = 0
     description: str = ""
+    found: tuple[int | None, ...] = ()
+    """The answers to the questions beside the pull, one for each."""
 
 
 class Read(msgspec.Struct, frozen=True):
@@ -142,10 +156,38 @@ class Standing(msgspec.Struct):
     """Deliveries since it was placed."""
     remake: bool = False
     """Whether it must be deleted and made again when it is next placed."""
+    leader: str = ""
+    """Who led the stream when its state was last asked for."""
+    last_seq: int = 0
+    """And how far the stream reached."""
+    nexts: dict[str, int | None] = {}
+    """By pattern: what the leader named as next for a position not above ours; None: nothing, if it still leads."""
 
     def has_delivered_up_to(self, position: int) -> bool:
-        """Whether it has delivered since it was placed and goes on behind ``position``: then numbers tell a move."""
+        """Whether it has delivered since it was placed and goes on behind ``position``, as far as we know."""
         return self.after == position and self.consumer_seq > 0
+
+    def heard(self, state: State) -> None:
+        """Keep who leads the stream, and how far it reaches."""
+        self.leader, self.last_seq = state.leader, state.last_seq
+
+    def knows_next(self, pattern: str, after: int) -> bool:
+        """Whether the leader need not be asked what comes first above ``after``."""
+        if pattern not in self.nexts:
+            return False
+        next_seq = self.nexts[pattern]
+        return next_seq is None or next_seq > after
+
+    def vouches_for(self, first: int, patterns: Sequence[str], now: State) -> bool:
+        """Whether the leader said that nothing which matches comes before ``first``; ``now``: who leads since then."""
+        has_led = bool(now.leader) and now.leader == self.leader
+        for pattern in patterns:
+            if self.nexts[pattern] is None and has_led:
+                self.nexts[pattern] = self.last_seq + 1
+            next_seq = self.nexts[pattern]
+            if next_seq is None or next_seq < first:
+                return False
+        return True
 
 
 def read(
@@ -158,24 +200,26 @@ def read(
     assert after < floor <= head, "what the recent window holds is not read from a consumer"
     dry = places = 0
     while dry <= DRY_MOST and places < PLACES_MOST:
-        next_seq = None
-        if dry or not standing.has_delivered_up_to(after):
-            proved = yield from _prove(after, patterns, floor, head)
+        if dry or not standing.has_delivered_up_to(after) or standing.last_seq < floor:
+            proved = yield from _prove(after, patterns, floor, head, standing)
             if isinstance(proved, Failed):
                 return proved
             if proved >= floor:
                 return (yield from _finish(after, [], proved, (yield from _state())))
-            next_seq = proved + 1
-        pulled = yield from _pull(after, standing, batch, max_bytes, DRY_WAIT_S if dry else 0.0)
+        beside = tuple(AskNext(after + 1, each) for each in patterns if not standing.knows_next(each, after))
+        pulled = yield from _pull(after, standing, Pull(batch, max_bytes, DRY_WAIT_S if dry else 0.0, beside))
         if isinstance(pulled, Failed):
             return pulled
         if pulled == []:
             dry += 1
+            if dry == MOVED_DRY:
+                standing.after = UNKNOWN  # not a replica that is behind, perhaps: it may have been moved to the end
             continue
-        if pulled is not None and (next_seq is None or pulled[0].seq <= next_seq):
+        if pulled is not None:
             now = yield AskAfterPull()
-            assert isinstance(now, AfterPull), "filter and state were asked for"
-            if now.is_ours:
+            assert isinstance(now, AfterPull), "owner and state were asked for"
+            if now.is_ours and standing.vouches_for(pulled[0].seq, patterns, now.state):
+                standing.heard(now.state)
                 reached = min(pulled[-1].seq, head)  # beyond it the consumer is ahead of the feed, which will bring it
                 return (yield from _finish(after, [event for event in pulled if event.seq <= head], reached, now.state))
         standing.after = UNKNOWN
@@ -184,17 +228,16 @@ def read(
     return Failed("the consumer does not deliver what the leader has")
 
 
-def _pull(
-    after: int, standing: Standing, batch: int, max_bytes: int, wait_s: float
-) -> Generator[Ask, Answer, list[StoredEvent] | Failed | None]:
+def _pull(after: int, standing: Standing, wanted: Pull) -> Generator[Ask, Answer, list[StoredEvent] | Failed | None]:
     """The consumer's next events above ``after``; empty when its replica has none now, None when it is not in order."""
     if standing.after != after:
         yield Place(after, standing.remake)
         standing.after, standing.consumer_seq, standing.remake = after, 0, False
-    pulled = yield Pull(batch, max_bytes, wait_s)
+    pulled = yield wanted
     assert isinstance(pulled, Pulled), "a pull is answered by what it brought"
-    if pulled.status == 409 and "MaxBytes" in pulled.description and not pulled.deliveries and max_bytes:
-        pulled = yield Pull(1, 0, wait_s)  # one event is larger than the room that is left: it goes alone
+    standing.nexts.update({ask.pattern: found for ask, found in zip(wanted.beside, pulled.found, strict=True)})
+    if pulled.status == 409 and "MaxBytes" in pulled.description and not pulled.deliveries and wanted.max_bytes:
+        pulled = yield Pull(1, 0, wanted.wait_s)  # one event is larger than the room that is left: it goes alone
         assert isinstance(pulled, Pulled), "a pull is answered by what it brought"
     if not pulled.deliveries and pulled.status not in (404, 408):
         standing.after, standing.remake = UNKNOWN, pulled.status == UNANSWERED
@@ -214,15 +257,20 @@ def _take(deliveries: Sequence[Delivery], standing: Standing) -> list[StoredEven
     return events
 
 
-def _prove(after: int, patterns: Sequence[str], floor: int, head: int) -> Generator[Ask, Answer, int | Failed]:
+def _prove(
+    after: int, patterns: Sequence[str], floor: int, head: int, standing: Standing
+) -> Generator[Ask, Answer, int | Failed]:
     """The position up to which the leader has nothing that matches, above ``after``; at most ``head``."""
     before = yield from _state()
+    standing.heard(before)
+    standing.nexts = {}
     if before.last_seq < floor:
         return Failed("the stream's leader has not caught up")
     complete = min(head, before.last_seq)
     for pattern in patterns:
         found = yield AskNext(after + 1, pattern)
         assert found is None or isinstance(found, int), "a sequence was asked for"
+        standing.nexts[pattern] = found
         if found is not None:
             complete = min(complete, found - 1)
     if complete < floor:

@@ -8,6 +8,8 @@ nats-server collects it after ``inactive_threshold_s`` without a pull; the next 
 
 import asyncio
 import logging
+import secrets
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -22,6 +24,12 @@ from replay.record import Owner
 from security.errors import LimitReached, UpstreamUnavailable
 
 log = logging.getLogger(__name__)
+
+LEFT = "its session has left"
+
+
+def _always() -> bool:
+    return True
 
 
 class _Done(msgspec.Struct, frozen=True):
@@ -53,6 +61,8 @@ class Durable:
         self._identity = identity
         self._key = key
         self._owner = owner
+        self._reader = secrets.token_hex(8)
+        """Tells what this handle made of the consumer from what others did."""
         self._standing = catchup.Standing()
         self._filters: list[str] | None = None  # as this handle last set them
         self._turn = asyncio.Lock()  # a consumer that is made or parked while it is read would be read wrongly
@@ -62,11 +72,25 @@ class Durable:
         return self._standing.has_delivered_up_to(after)
 
     async def read(
-        self, after: int, interest: Interest, floor: int, head: int, *, batch: int, max_bytes: int
+        self,
+        after: int,
+        interest: Interest,
+        floor: int,
+        head: int,
+        *,
+        batch: int,
+        max_bytes: int,
+        is_wanted: Callable[[], bool] = _always,
     ) -> catchup.Read | catchup.Failed:
-        """Read on from ``after``, as ``catchup.read`` says. A time-out is a ``Failed``: nothing was handed on."""
+        """Read on from ``after``, as ``catchup.read`` says. A time-out is a ``Failed``: nothing was handed on.
+
+        The consumer is not touched any more once ``is_wanted`` says no: another gateway may read it by then.
+        """
         async with self._turn:
-            result = await self._read(sorted(interest.since), after, floor, head, batch, max_bytes)
+            reading = catchup.read(
+                after, sorted(interest.since), floor, head, self._standing_for(interest), batch, max_bytes
+            )
+            result = await self._read(reading, sorted(interest.since), is_wanted)
         if isinstance(result, catchup.Failed):
             return result
         due = [event for event in result.events if interest.is_due(event.subject, event.seq)]
@@ -78,7 +102,7 @@ class Durable:
             return
         async with self._turn:
             self._standing.after = catchup.UNKNOWN
-            await self._place(through, sorted(interest.since), remake=False)
+            await self._place(through, sorted(interest.since), _always, remake=False)
             # only a pull refreshes inactive_threshold; one that has no room for anything takes nothing
             await self._shared.puller.pull(self._key, 1, max_bytes=1)
 
@@ -94,17 +118,19 @@ class Durable:
             self._standing.after = catchup.UNKNOWN
             await self._remove()
 
-    async def _read(
-        self, patterns: list[str], after: int, floor: int, head: int, batch: int, max_bytes: int
-    ) -> catchup.Read | catchup.Failed:
-        if self._filters != filter_subjects(patterns):
+    def _standing_for(self, interest: Interest) -> catchup.Standing:
+        if self._filters != filter_subjects(interest.since):
             self._standing.after = catchup.UNKNOWN  # placed for other patterns: it would pass over what these match
-        reading = catchup.read(after, patterns, floor, head, self._standing, batch, max_bytes)
+        return self._standing
+
+    async def _read(
+        self, reading: catchup.Reading, patterns: list[str], is_wanted: Callable[[], bool]
+    ) -> catchup.Read | catchup.Failed:
         answer: catchup.Answer = None
         try:
             while True:
                 ask = reading.send(answer)
-                answer = await self._answer(ask, patterns)
+                answer = await self._answer(ask, patterns, is_wanted)
         except StopIteration as done:
             result: catchup.Read | catchup.Failed = done.value
             return result
@@ -118,32 +144,44 @@ class Durable:
         if isinstance(gone, ApiError) and gone.err_code != CONSUMER_NOT_FOUND:
             raise UpstreamUnavailable(f"consumer {self._key}: {gone.description}")
 
-    async def _answer(self, ask: catchup.Ask, patterns: list[str]) -> catchup.Answer:
+    async def _answer(self, ask: catchup.Ask, patterns: list[str], is_wanted: Callable[[], bool]) -> catchup.Answer:
         api, stream = self._shared.api, self._shared.stream
+        if isinstance(ask, catchup.Place | catchup.Pull) and not is_wanted():
+            raise UpstreamUnavailable(LEFT)
         match ask:
             case catchup.AskState(deleted):
                 return self._state(await (api.deleted(stream) if deleted else api.stream_info(stream)))
-            case catchup.AskNext(seq, pattern):
-                found = await api.next_message(stream, seq, pattern)
-                if isinstance(found, ApiError):
-                    if found.err_code != NO_MESSAGE:
-                        raise UpstreamUnavailable(f"stream {stream}: {found.description}")
-                    return None
-                return found.seq
+            case catchup.AskNext():
+                return await self._next(ask)
             case catchup.AskAfterPull():
-                is_ours, info = await asyncio.gather(
-                    self._has_filter(filter_subjects(patterns)), api.stream_info(stream)
-                )
+                is_ours, info = await asyncio.gather(self._is_ours(filter_subjects(patterns)), api.stream_info(stream))
                 return catchup.AfterPull(is_ours, self._state(info))
             case catchup.Place(after, remake):
-                await self._place(after, patterns, remake=remake)
+                await self._place(after, patterns, is_wanted, remake=remake)
                 return None
-            case catchup.Pull(batch, max_bytes, wait_s):
-                try:
-                    pulled = await self._shared.puller.pull(self._key, batch, max_bytes=max_bytes, expires_s=wait_s)
-                except UpstreamUnavailable as error:
-                    return catchup.Pulled((), catchup.UNANSWERED, str(error))
-                return catchup.Pulled(pulled.deliveries, pulled.status, pulled.description)
+            case catchup.Pull():
+                found = asyncio.gather(*(self._next(each) for each in ask.beside), return_exceptions=True)
+                pulled, answers = await asyncio.gather(self._pull(ask), found)
+                for failure in answers:  # only now: a pull that nobody waits for would be in the way of the next
+                    if isinstance(failure, BaseException):
+                        raise failure
+                return msgspec.structs.replace(pulled, found=tuple(answers))
+
+    async def _next(self, ask: catchup.AskNext) -> int | None:
+        found = await self._shared.api.next_message(self._shared.stream, ask.seq, ask.pattern)
+        if not isinstance(found, ApiError):
+            return found.seq
+        if found.err_code != NO_MESSAGE:
+            raise UpstreamUnavailable(f"stream {self._shared.stream}: {found.description}")
+        return None
+
+    async def _pull(self, ask: catchup.Pull) -> catchup.Pulled:
+        pull = self._shared.puller.pull
+        try:
+            pulled = await pull(self._key, ask.batch, max_bytes=ask.max_bytes, expires_s=ask.wait_s)
+        except UpstreamUnavailable as error:
+            return catchup.Pulled((), catchup.UNANSWERED, str(error))
+        return catchup.Pulled(pulled.deliveries, pulled.status, pulled.description)
 
     def _state(self, info: StreamInfo | ApiError) -> catchup.State:
         if isinstance(info, ApiError):
@@ -153,16 +191,21 @@ class Durable:
         state = info.state
         return catchup.State(info.leader, state.first_seq, state.last_seq, state.num_deleted, state.deleted)
 
-    async def _has_filter(self, filters: list[str]) -> bool:
+    async def _is_ours(self, filters: list[str]) -> bool:
         name = f"{self._shared.stream}.{self._key}"
         info = await self._shared.api.call("CONSUMER.INFO", name, None, ConsumerInfo)
-        return not isinstance(info, ApiError) and info.config.get("filter_subjects") == filters
+        if isinstance(info, ApiError):
+            return False
+        config = info.config
+        return config.get("filter_subjects") == filters and config.get("metadata", {}).get("reader") == self._reader
 
-    async def _place(self, after: int, patterns: list[str], *, remake: bool) -> None:
+    async def _place(self, after: int, patterns: list[str], is_wanted: Callable[[], bool], *, remake: bool) -> None:
         if remake:
             await self._remove()
         self._standing.remake = True  # until both calls were answered
         await self._make(patterns)
+        if not is_wanted():
+            raise UpstreamUnavailable(LEFT)
         name = f"{self._shared.stream}.{self._key}"
         reset = await self._shared.api.call("CONSUMER.RESET", name, {"seq": after + 1}, ConsumerInfo)
         if isinstance(reset, ApiError):
@@ -172,7 +215,7 @@ class Durable:
     async def _make(self, patterns: list[str]) -> None:
         owner, filters = self._owner, filter_subjects(patterns)
         self._filters = None
-        metadata = {"issuer": owner.issuer, "subject": owner.subject, "session": owner.session}
+        metadata = {"issuer": owner.issuer, "subject": owner.subject, "session": owner.session, "reader": self._reader}
         config: dict[str, Any] = {
             "name": self._key,
             "durable_name": self._key,

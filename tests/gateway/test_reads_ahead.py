@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -34,6 +34,7 @@ class Alone(FakeReader):
         self.waits_at: int | None = None
         """A read from here takes until ``goes_on``."""
         self.goes_on = asyncio.Event()
+        self.is_wanted: Callable[[], bool] = lambda: False
 
     def ask(self, batch: int = EACH) -> None:
         self._house.ask(cast(Reader, self), ReadDurable(self.position, batch, 1_000_000, *self.free))
@@ -48,7 +49,8 @@ class Alone(FakeReader):
         self.log.append(f"handed {result.reached}")
         super().replayed(result)
 
-    async def read(self, after: int, interest: Interest, floor: int, head: int, **limits: int) -> Read:
+    async def read(self, after: int, interest: Interest, floor: int, head: int, **limits: Any) -> Read:
+        self.is_wanted = limits["is_wanted"]
         self.log.append(f"read {after}")
         self.limits.append((limits["batch"], limits["max_bytes"]))
         await (self.goes_on.wait() if after == self.waits_at else asyncio.sleep(0))
@@ -126,6 +128,22 @@ async def test_nothing_is_handed_to_a_session_that_has_gone(monkeypatch: pytest.
         reader.goes_on.set()
         await until(lambda: not at.replays.running)
         assert reader.got == ALL[:EACH]
+
+
+async def test_nothing_is_read_ahead_for_a_session_that_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its durable may be another gateway's by now."""
+    async with desk(monkeypatch) as at:
+        reader = alone(at)
+        reader.waits_at = 0
+        reader.ask()
+        await until(lambda: reader.log == ["read 0"])
+        assert reader.is_wanted()
+        reader.is_attached = False
+        at.replays.leave(cast(Reader, reader))
+        assert not reader.is_wanted(), "the read under way touches the durable no more"
+        reader.goes_on.set()
+        await until(lambda: not at.replays.running)
+        assert (reader.log, reader.got) == (["read 0"], [])
 
 
 def no_room_for_events(reader: Alone) -> None:

@@ -362,13 +362,14 @@ class LivesMachine(RuleBasedStateMachine):
                 return state if isinstance(question, catchup.AskState) else catchup.AfterPull(is_ours=True, state=state)
             case catchup.AskNext(seq, pattern):
                 return stream.next_after(seq - 1, [pattern])
-            case catchup.Pull(batch):
+            case catchup.Pull(batch, _, _, beside):
                 due = [seq for seq in sorted(stream.held) if seq > standing.after and stream.matches(seq, patterns)]
                 found = [
                     Delivery(stream.held[seq], b"s-x", standing.consumer_seq + number, 0)
                     for number, seq in enumerate(due[:batch], 1)
                 ]
-                return catchup.Pulled(found, 0 if len(found) == batch else 404)
+                nexts = tuple(stream.next_after(each.seq - 1, [each.pattern]) for each in beside)
+                return catchup.Pulled(found, 0 if len(found) == batch else 404, found=nexts)
             case _:
                 return True
 

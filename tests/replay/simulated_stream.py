@@ -6,6 +6,8 @@ Nothing of the code under test is used but its questions. Faults stop after a wh
 from collections.abc import Sequence
 from random import Random
 
+import msgspec
+
 from mesh.contiguity import Hole
 from mesh.event import Delivery, StoredEvent
 from replay import catchup
@@ -31,8 +33,10 @@ class Simulation:
         self.stands: list[tuple[int, int]] = []  # the consumer's position and deliveries, now and before; empty: gone
         self.is_anew = False
         self.filter = self.patterns
-        self.parks_left = 1
-        """One other gateway may still park the session."""
+        self.is_ours = True
+        """Whether nobody else set the filter last."""
+        self.others_left = random.choice([0, 1, 1, 4])
+        """How often other gateways may still lay hands on the consumer."""
         self.floor = self.head = 0
         self.faults_left = random.choice([0, 5, 40, 150])
         self._publish(random.randint(2, 60))
@@ -88,22 +92,34 @@ class Simulation:
         match ask:
             case catchup.AskState(deleted):
                 return self._state(deleted=deleted)
-            case catchup.AskNext(seq, pattern):
-                stored = range(max(seq, 1), self.leader_last + 1)
-                return next((s for s in stored if s not in self.gone and _matches(pattern, self.published[s])), None)
+            case catchup.AskNext():
+                return self._next(ask)
             case catchup.AskAfterPull():
                 if self.random.random() < 0.5:
-                    is_ours = self.filter == self.patterns
+                    is_ours = self.is_ours
                     self._weather()  # between the two answers, in either order
                     return catchup.AfterPull(is_ours, self._state())
                 state = self._state()
                 self._weather()
-                return catchup.AfterPull(self.filter == self.patterns, state)
+                return catchup.AfterPull(self.is_ours, state)
             case catchup.Place(after):
-                self.stands, self.is_anew, self.filter = [(after, 0)], False, self.patterns
+                self.stands, self.is_anew = [(after, 0)], False
+                self.filter, self.is_ours = self.patterns, True
                 return None
-            case catchup.Pull(batch, max_bytes):
-                return self._pull(batch, max_bytes)
+            case catchup.Pull(batch, max_bytes, _, beside):
+                pulled, found = None, list[int | None]()
+                for each in beside:  # the pull comes before, between or after them
+                    if pulled is None and self.random.random() < 0.5:
+                        pulled = self._pull(batch, max_bytes)
+                        self._weather()
+                    found.append(self._next(each))
+                    self._weather()
+                pulled = self._pull(batch, max_bytes) if pulled is None else pulled
+                return msgspec.structs.replace(pulled, found=tuple(found))
+
+    def _next(self, ask: catchup.AskNext) -> int | None:
+        stored = range(max(ask.seq, 1), self.leader_last + 1)
+        return next((s for s in stored if s not in self.gone and _matches(ask.pattern, self.published[s])), None)
 
     def _state(self, *, deleted: bool = False) -> catchup.State:
         inside = tuple(sorted(seq for seq in self.gone if seq >= self.first_seq))
@@ -113,12 +129,10 @@ class Simulation:
     def _pull(self, batch: int, max_bytes: int) -> catchup.Pulled:
         if not self.stands:
             return catchup.Pulled((), 503, "no responders")
-        consumer, consumer_seq = self.stands[-1]
+        consumer_seq = self.stands[-1][1]
         deliveries: list[Delivery] = []
         used = 0
-        for seq in range(consumer + 1, self.replica_last + 1):
-            if seq in self.gone or not any(_matches(pattern, self.published[seq]) for pattern in self.filter):
-                continue
+        for seq in self._due():
             event = StoredEvent(seq, self.published[seq], 0, b"")
             used += event.size_bytes
             if max_bytes and used > max_bytes:
@@ -159,10 +173,9 @@ class Simulation:
         if self.stands and self._is_fault(0.05):  # its newest state was lost: it delivers again
             del self.stands[random.randint(1, len(self.stands)) :]
             self.is_anew = True
-        if self.stands and self.parks_left and self._is_fault(0.1):  # another gateway parks the session
-            self.parks_left -= 1
-            self.filter = random.choice([self.patterns, self.patterns[-1:]])
-            self.stands, self.is_anew = [(random.randint(0, self.last_seq), 0)], True
+        if self.stands and self.others_left and self._is_fault(0.1):
+            self.others_left -= 1
+            self._lay_hands_on()
         if self.stands and self._is_fault(0.03):  # all of it was
             self.stands, self.is_anew = [(0, 0)], True
         if random.random() < 0.3:
@@ -171,6 +184,30 @@ class Simulation:
             self.leader_last = random.randint(self.leader_last, self.last_seq)
         if random.random() < 0.3:
             self._feed_reads(random.randint(self.head, self.last_seq))
+
+    def _lay_hands_on(self) -> None:
+        """Another gateway parks the session, or reads on for it though its client has left.
+
+        It sets the filter, places the consumer and pulls: whoever is slow may have done the first of it before us.
+        """
+        random, (_, delivered) = self.random, self.stands[-1]
+        begins, ends = random.choice([(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (1, 3), (2, 3)])
+        if begins == 0:
+            self.filter, self.is_ours = random.choice([self.patterns, self.patterns[-1:]]), False
+        if begins <= 1 < ends:
+            self.stands = [(random.randint(0, self.last_seq), 0)]
+        # its pull brings as many as were read here: then its numbers fit ours
+        count = max(0, delivered + random.choice([0, 0, 0, 1, -1])) if ends == 3 else 0
+        self.is_anew = True
+        for seq in self._due()[:count]:
+            self.stands.append((seq, self.stands[-1][1] + 1))
+
+    def _due(self) -> list[int]:
+        """What the consumer delivers next, as its replica has it."""
+        stored = range(self.stands[-1][0] + 1, self.replica_last + 1)
+        return [
+            seq for seq in stored if seq not in self.gone and any(_matches(p, self.published[seq]) for p in self.filter)
+        ]
 
     def _change_stream(self) -> None:
         if self._is_fault(0.15):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from random import Random
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,6 +66,22 @@ def run(after: int, steps: Steps, standing: Standing | None = None, patterns: Se
     return result
 
 
+def stood(after: int, consumer_seq: int) -> Standing:
+    """A consumer that has delivered up to here, when the leader was last heard of it."""
+    return Standing(after, consumer_seq, leader="n1", last_seq=HEAD, nexts={P: after})
+
+
+def reads_on(after: int, pulled: Pulled, *, leaders: int | None = UNKNOWN) -> tuple[Ask, Answer]:
+    """A pull that goes on behind ``after``, and the question beside it; the leader names what comes, or another."""
+    first = pulled.deliveries[0].event.seq if pulled.deliveries else None
+    answer = first if leaders == UNKNOWN else leaders
+    return Pull(BATCH, BYTES, 0.0, (AskNext(after + 1, P),)), msgspec.structs.replace(pulled, found=(answer,))
+
+
+def stands(standing: Standing) -> tuple[int, int]:
+    return standing.after, standing.consumer_seq
+
+
 def got(result: Read | Failed) -> tuple[list[int], int, list[Hole]]:
     assert isinstance(result, Read), result
     return [event.seq for event in result.events], result.reached, result.holes
@@ -94,7 +111,7 @@ def test_what_comes_next_at_the_floor_is_read_from_the_consumer() -> None:
     standing = Standing()
     steps: Steps = [*probe(50, FLOOR), (Place(50), None), (PULL, brought(FLOOR)), after_pull()]
     assert got(run(50, steps, standing)) == ([FLOOR], FLOOR, [])
-    assert standing == Standing(FLOOR, 1)
+    assert stands(standing) == (FLOOR, 1)
 
 
 def test_several_patterns_are_complete_to_the_lowest_of_their_next_events() -> None:
@@ -109,23 +126,23 @@ def test_several_patterns_are_complete_to_the_lowest_of_their_next_events() -> N
     assert got(run(50, steps, patterns=["a.>", "b.>", "c.>"])) == ([], 110, [])
 
 
-def test_a_consumer_that_stands_right_is_read_on_from_without_another_question() -> None:
-    standing = Standing(after=60, consumer_seq=7)
-    assert got(run(60, [(PULL, brought(70, 80, first=8)), after_pull()], standing)) == ([70, 80], 80, [])
-    assert standing == Standing(80, 9)
+def test_a_consumer_that_stands_right_is_read_on_from_with_one_question_beside_the_pull() -> None:
+    standing = stood(60, 7)
+    assert got(run(60, [reads_on(60, brought(70, 80, first=8)), after_pull()], standing)) == ([70, 80], 80, [])
+    assert stands(standing) == (80, 9)
 
 
 def test_an_event_above_the_floor_proves_all_before_it() -> None:
-    steps: Steps = [(PULL, brought(70, 110, first=3)), after_pull()]
-    assert got(run(60, steps, Standing(60, 2))) == ([70, 110], 110, [])
+    steps: Steps = [reads_on(60, brought(70, 110, first=3)), after_pull()]
+    assert got(run(60, steps, stood(60, 2))) == ([70, 110], 110, [])
 
 
 def test_events_that_the_feed_has_not_read_are_left_to_it() -> None:
-    standing = Standing(60, 4)
-    steps: Steps = [(PULL, brought(70, HEAD, HEAD + 1, HEAD + 9, first=5)), after_pull()]
+    standing = stood(60, 4)
+    steps: Steps = [reads_on(60, brought(70, HEAD, HEAD + 1, HEAD + 9, first=5)), after_pull()]
     assert got(run(60, steps, standing)) == ([70, HEAD], HEAD, [])
     assert standing.after == HEAD + 9, "the consumer has moved on all the same, and is placed anew if it is needed"
-    assert got(run(60, [(PULL, brought(HEAD + 1, first=5)), after_pull()], Standing(60, 4))) == ([], HEAD, [])
+    assert got(run(60, [reads_on(60, brought(HEAD + 1, first=5)), after_pull()], stood(60, 4))) == ([], HEAD, [])
 
 
 # --- the leader's word ---
@@ -171,25 +188,27 @@ def run_until_pull(steps: Steps, patterns: Sequence[str]) -> Ask:
 @pytest.mark.parametrize("status", [404, 408])
 def test_an_empty_pull_is_no_proof_and_the_replica_is_waited_for(status: int) -> None:
     dry = Pulled((), status, "No Messages")
-    steps: Steps = [*probe(50, 60), (Place(50), None), (PULL, dry), *probe(50, 60), (WAIT, dry), *probe(50, 60)]
+    steps: Steps = [*probe(50, 60), (Place(50), None), (PULL, dry), *probe(50, 60)]
     assert got(run(50, [*steps, (WAIT, brought(60)), after_pull()])) == ([60], 60, [])
 
 
 def test_an_empty_pull_ends_the_read_once_the_leader_says_that_nothing_is_left() -> None:
-    steps: Steps = [(PULL, NOTHING), *probe(60, None), (AskState(), STATE)]
-    assert got(run(60, steps, Standing(60, 4))) == ([], HEAD, [])
+    steps: Steps = [reads_on(60, NOTHING), *probe(60, None), (AskState(), STATE)]
+    assert got(run(60, steps, stood(60, 4))) == ([], HEAD, [])
 
 
 def test_a_failed_proof_after_an_empty_pull_fails_the_read() -> None:
     behind = State("n2", 1, FLOOR - 1)
-    assert isinstance(run(60, [(PULL, NOTHING), (AskState(), behind)], Standing(60, 4)), Failed)
+    assert isinstance(run(60, [reads_on(60, NOTHING), (AskState(), behind)], stood(60, 4)), Failed)
 
 
 def test_a_consumer_that_stays_dry_is_made_anew() -> None:
-    standing = Standing(60, 4)
+    standing = stood(60, 4)
     dry: Steps = [
-        (PULL, NOTHING),
-        *(step for _ in range(DRY_MOST) for step in (*probe(60, 70), (WAIT, NOTHING))),
+        reads_on(60, NOTHING),
+        *(*probe(60, 70), (WAIT, NOTHING), *probe(60, 70), (Place(60), None)),
+        *(step for _ in range(DRY_MOST - 2) for step in ((WAIT, NOTHING), *probe(60, 70))),
+        (WAIT, NOTHING),
     ]
     assert isinstance(run(60, dry, standing), Failed)
     assert (standing.after, standing.remake) == (UNKNOWN, True)
@@ -200,11 +219,16 @@ def test_a_consumer_that_stays_dry_is_made_anew() -> None:
 
 def test_the_last_wait_may_still_bring_the_events() -> None:
     dry: Steps = [
-        (PULL, NOTHING),
-        *probe(60, 70),
-        *(step for _ in range(DRY_MOST - 1) for step in ((WAIT, NOTHING), *probe(60, 70))),
+        reads_on(60, NOTHING),
+        *(*probe(60, 70), (WAIT, NOTHING), *probe(60, 70), (Place(60), None)),
+        *(step for _ in range(DRY_MOST - 2) for step in ((WAIT, NOTHING), *probe(60, 70))),
     ]
-    assert got(run(60, [*dry, (WAIT, brought(70, first=5)), after_pull()], Standing(60, 4))) == ([70], 70, [])
+    assert got(run(60, [*dry, (WAIT, brought(70)), after_pull()], stood(60, 4))) == ([70], 70, [])
+
+
+def test_a_consumer_that_was_moved_to_the_end_is_placed_anew_after_one_wait() -> None:
+    waited: Steps = [reads_on(60, NOTHING), *probe(60, 70), (WAIT, NOTHING), *probe(60, 70), (Place(60), None)]
+    assert got(run(60, [*waited, (WAIT, brought(70)), after_pull()], stood(60, 4))) == ([70], 70, [])
 
 
 # --- deliveries out of order ---
@@ -225,8 +249,8 @@ def test_the_last_wait_may_still_bring_the_events() -> None:
 )
 def test_a_consumer_that_is_not_where_it_should_be_is_placed_anew_and_nothing_of_it_is_taken(wrong: Pulled) -> None:
     again: Steps = [*probe(60, 65), (Place(60), None), (PULL, brought(65, 70)), after_pull()]
-    steps: Steps = [(PULL, wrong), *again]
-    assert got(run(60, steps, Standing(60, 4))) == ([65, 70], 70, [])
+    steps: Steps = [reads_on(60, wrong, leaders=65), *again]
+    assert got(run(60, steps, stood(60, 4))) == ([65, 70], 70, [])
 
 
 def test_a_consumer_that_never_stands_right_is_made_anew() -> None:
@@ -249,14 +273,64 @@ def test_the_last_place_may_still_stand_right() -> None:
 
 def test_a_consumer_that_begins_above_what_the_leader_has_next_is_placed_anew() -> None:
     place: Steps = [*probe(50, 60), (Place(50), None)]
-    moved: Steps = [*place, (PULL, brought(70, 80))]
+    moved: Steps = [*place, (PULL, brought(70, 80)), after_pull()]
     assert got(run(50, [*moved, *place, (PULL, brought(60, 70)), after_pull()])) == ([60, 70], 70, [])
 
 
 def test_a_consumer_that_was_placed_and_has_not_delivered_yet_is_held_against_the_leaders_word() -> None:
-    parked: Steps = [*probe(60, 65), (PULL, brought(70))]
+    parked: Steps = [*probe(60, 65), (PULL, brought(70)), after_pull()]
     again: Steps = [*probe(60, 65), (Place(60), None), (PULL, brought(65)), after_pull()]
     assert got(run(60, [*parked, *again], Standing(60, 0))) == ([65], 65, [])
+
+
+def test_a_consumer_whose_numbers_fit_by_chance_is_placed_anew() -> None:
+    """Another gateway placed it, and pulled as many as had been read here."""
+    again: Steps = [*probe(60, 65), (Place(60), None), (PULL, brought(65, 70)), after_pull()]
+    moved: Steps = [reads_on(60, brought(90, 95, first=5), leaders=65), after_pull(), *again]
+    assert got(run(60, moved, stood(60, 4))) == ([65, 70], 70, [])
+
+
+def test_the_leader_is_asked_again_only_for_patterns_whose_next_event_lies_behind() -> None:
+    standing = Standing()
+    placed: Steps = [(AskState(), STATE), (AskNext(51, "a"), 60), (AskNext(51, "b"), 90), (AskNext(51, "c"), None)]
+    first: Steps = [*placed, (Place(50), None), (PULL, brought(60, 70)), after_pull()]
+    assert got(run(50, first, standing, ["a", "b", "c"])) == ([60, 70], 70, [])
+    on = Pull(BATCH, BYTES, 0.0, (AskNext(71, "a"),))
+    second: Steps = [(on, msgspec.structs.replace(brought(80, 95, first=3), found=(80,))), after_pull()]
+    assert got(run(70, second, standing, ["a", "b", "c"])) == ([80, 95], 95, [])
+    on = Pull(BATCH, BYTES, 0.0, (AskNext(96, "a"), AskNext(96, "b")))
+    third: Steps = [(on, msgspec.structs.replace(brought(97, first=5), found=(97, None))), after_pull()]
+    assert got(run(95, third, standing, ["a", "b", "c"])) == ([97], 97, [])
+
+
+def test_a_pattern_for_which_the_leader_has_nothing_holds_as_far_as_the_stream_reached() -> None:
+    standing, state = stood(60, 4), State("n1", 1, FLOOR)
+    standing.last_seq = FLOOR
+    patterns = [P, "b"]
+    on = Pull(BATCH, BYTES, 0.0, (AskNext(61, P), AskNext(61, "b")))
+    beyond = msgspec.structs.replace(brought(FLOOR + 2, first=5), found=(FLOOR + 2, None))
+    nothing: Steps = [(AskState(), STATE), (AskNext(61, P), FLOOR + 2), (AskNext(61, "b"), None), (AskState(), STATE)]
+    steps: Steps = [(on, beyond), after_pull(state), *nothing, (AskState(), STATE)]
+    assert got(run(60, steps, standing, patterns)) == ([], FLOOR + 1, [])
+
+
+@pytest.mark.parametrize("now", [State("n2", 1, HEAD), State("n1 later", 1, HEAD), State("", 1, HEAD)])
+def test_that_the_leader_has_nothing_for_a_pattern_counts_only_while_it_leads(now: State) -> None:
+    asked: Steps = [(AskState(), STATE), (AskNext(51, "a"), 70), (AskNext(51, "b"), None)]
+    place: Steps = [*asked, (Place(50), None), (PULL, brought(70))]
+    again: Steps = [*place, after_pull()]
+    assert got(run(50, [*place, after_pull(now), *again], patterns=["a", "b"])) == ([70], 70, [])
+    nameless = State("", 1, HEAD)
+    assert isinstance(
+        run(50, [(AskState(), nameless), *place[1:], after_pull(nameless)] * PLACES_MOST, None, ["a", "b"]), Failed
+    )
+
+
+def test_who_reads_so_slowly_that_the_window_has_moved_past_what_the_leader_had_asks_first() -> None:
+    standing = stood(60, 4)
+    standing.last_seq = FLOOR - 1
+    steps: Steps = [*probe(60, 70), (PULL, brought(70, first=5)), after_pull()]
+    assert got(run(60, steps, standing)) == ([70], 70, [])
 
 
 def test_a_consumer_whose_filter_was_changed_hands_nothing_on() -> None:
@@ -270,13 +344,13 @@ def test_a_consumer_whose_filter_was_changed_hands_nothing_on() -> None:
 
 def test_an_event_larger_than_the_room_that_is_left_goes_alone() -> None:
     too_large = Pulled((), 409, "Message Size Exceeds MaxBytes")
-    steps: Steps = [(PULL, too_large), (Pull(1, 0, 0.0), brought(70, first=5)), after_pull()]
-    assert got(run(60, steps, Standing(60, 4))) == ([70], 70, [])
+    steps: Steps = [reads_on(60, too_large, leaders=70), (Pull(1, 0, 0.0), brought(70, first=5)), after_pull()]
+    assert got(run(60, steps, stood(60, 4))) == ([70], 70, [])
 
 
 def test_what_came_before_a_status_is_taken() -> None:
-    steps: Steps = [(PULL, brought(70, first=5, status=409)), after_pull()]
-    assert got(run(60, steps, Standing(60, 4))) == ([70], 70, [])
+    steps: Steps = [reads_on(60, brought(70, first=5, status=409)), after_pull()]
+    assert got(run(60, steps, stood(60, 4))) == ([70], 70, [])
 
 
 @pytest.mark.parametrize(
@@ -288,8 +362,8 @@ def test_a_consumer_that_has_gone_fails_the_read_and_is_made_by_the_next(
     description: str,
     remake: bool,  # noqa: FBT001
 ) -> None:
-    standing = Standing(60, 4)
-    failed = run(60, [(PULL, Pulled((), status, description))], standing)
+    standing = stood(60, 4)
+    failed = run(60, [reads_on(60, Pulled((), status, description))], standing)
     assert failed == Failed(f"{status} {description}")
     steps: Steps = [*probe(60, 70), (Place(60, remake), None), (PULL, brought(70)), after_pull()]
     assert got(run(60, steps, standing)) == ([70], 70, [])
@@ -300,8 +374,8 @@ def test_a_consumer_that_has_gone_fails_the_read_and_is_made_by_the_next(
 
 @pytest.mark.parametrize(("first_seq", "holes"), [(61, []), (62, [Hole(60, 62, "expired")])])
 def test_what_expired_above_the_position_is_a_hole(first_seq: int, holes: list[Hole]) -> None:
-    steps: Steps = [(PULL, brought(70, first=5)), after_pull(State("n1", first_seq, HEAD))]
-    assert got(run(60, steps, Standing(60, 4))) == ([70], 70, holes)
+    steps: Steps = [reads_on(60, brought(70, first=5)), after_pull(State("n1", first_seq, HEAD))]
+    assert got(run(60, steps, stood(60, 4))) == ([70], 70, holes)
 
 
 @pytest.mark.parametrize(
@@ -318,23 +392,23 @@ def test_deleted_events_between_the_position_and_the_one_reached_are_a_hole(
 ) -> None:
     few = State("n1", 1, HEAD, len(deleted))
     listed = State("n1", 1, HEAD, len(deleted), deleted)
-    steps: Steps = [(PULL, brought(70, first=5)), after_pull(few), (AskState(deleted=True), listed)]
-    assert got(run(60, steps, Standing(60, 4))) == ([70], 70, holes)
+    steps: Steps = [reads_on(60, brought(70, first=5)), after_pull(few), (AskState(deleted=True), listed)]
+    assert got(run(60, steps, stood(60, 4))) == ([70], 70, holes)
 
 
 def test_deleted_events_that_expire_between_two_questions_are_a_hole() -> None:
     before, later = State("n1", 1, HEAD, 2), State("n1", 66, HEAD)
-    steps: Steps = [(PULL, brought(70, first=5)), after_pull(before), (AskState(deleted=True), later)]
-    assert got(run(60, steps, Standing(60, 4))) == ([70], 70, [Hole(60, 66, "expired")])
+    steps: Steps = [reads_on(60, brought(70, first=5)), after_pull(before), (AskState(deleted=True), later)]
+    assert got(run(60, steps, stood(60, 4))) == ([70], 70, [Hole(60, 66, "expired")])
 
 
 def test_more_deleted_events_than_are_listed_are_a_hole_as_long_as_the_read() -> None:
     many = State("n1", 1, HEAD, DELETED_DETAILS_MOST + 1)
-    steps: Steps = [(PULL, brought(70, first=5)), after_pull(many)]
-    assert got(run(60, steps, Standing(60, 4))) == ([70], 70, [Hole(60, 71, "deleted")])
+    steps: Steps = [reads_on(60, brought(70, first=5)), after_pull(many)]
+    assert got(run(60, steps, stood(60, 4))) == ([70], 70, [Hole(60, 71, "deleted")])
     limit = State("n1", 1, HEAD, DELETED_DETAILS_MOST)
-    listed: Steps = [(PULL, brought(70, first=5)), after_pull(limit), (AskState(deleted=True), limit)]
-    assert got(run(60, listed, Standing(60, 4))) == ([70], 70, [])
+    listed: Steps = [reads_on(60, brought(70, first=5)), after_pull(limit), (AskState(deleted=True), limit)]
+    assert got(run(60, listed, stood(60, 4))) == ([70], 70, [])
 
 
 def test_a_read_that_finds_nothing_tells_of_holes_as_well() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
@@ -48,6 +49,21 @@ class InterruptedPuller(Puller):
             self.task, self.meanwhile = asyncio.create_task(self.meanwhile()), None
             await asyncio.wait([self.task], timeout=0.1)
         return await super().pull(consumer, batch, **more)
+
+
+class HeldApi(Api):
+    """Some kinds of calls wait before they are made, until they are let go."""
+
+    def __init__(self, link: Link, *held: str) -> None:
+        super().__init__(link)
+        self.reached = {verb: asyncio.Event() for verb in held}
+        self.go = {verb: asyncio.Event() for verb in held}
+
+    async def call(self, verb: str, *more: Any, **named: Any) -> Any:
+        if verb in self.go:
+            self.reached[verb].set()
+            await self.go[verb].wait()
+        return await super().call(verb, *more, **named)
 
 
 class World:
@@ -127,6 +143,27 @@ async def world(server: EmbeddedServer) -> AsyncIterator[World]:
         info = await Api(gateway).stream_info("EVENTS")
         assert not isinstance(info, ApiError)
         yield World(gateway, puller, operator, identity_of("EVENTS", info.created))
+        await puller.close()
+
+
+class Late:
+    """Another gateway, some of whose calls to JetStream wait."""
+
+    def __init__(self, link: Link, puller: Puller) -> None:
+        self._link, self.puller = link, puller
+
+    def durable(self, world: World, *held: str) -> tuple[Durable, HeldApi]:
+        api = HeldApi(self._link, *held)
+        shared = Durables(api, self.puller, "EVENTS", inactive_threshold_s=NEVER_S)
+        return shared.durable(world.key, world.owner, world.identity), api
+
+
+@pytest_asyncio.fixture
+async def late(server: EmbeddedServer) -> AsyncIterator[Late]:
+    async with linked(server, user="gateway") as link:
+        puller = Puller(link, "EVENTS")
+        await puller.start()
+        yield Late(link, puller)
         await puller.close()
 
 
@@ -262,6 +299,81 @@ async def test_a_handle_that_placed_its_durable_reads_right_after_it_was_parked_
     assert await world.read(durable, seqs[3], interest) == (newest, newest[0], [])
 
 
+@pytest.mark.parametrize("held", ["CONSUMER.CREATE", "CONSUMER.RESET"])
+@pytest.mark.parametrize("patterns", [("a",), ("a", "b", "nothing")])
+async def test_a_gateway_that_reads_late_for_a_client_that_is_elsewhere_takes_nothing_from_it(
+    world: World, late: Late, held: str, patterns: tuple[str, ...]
+) -> None:
+    """P4.2: both pull as many, so that the consumer's numbers go on."""
+    start, *_ = await world.publish("first")
+    seqs = await world.publish(*"aaa", *"ab" * 3, *"aaaaaa")
+    here, (there, api) = world.durable(), late.durable(world, held, "CONSUMER.INFO")
+    interest = world.interest(*patterns)
+    due = seqs if len(patterns) > 1 else [seq for seq in seqs if seq not in (seqs[4], seqs[6], seqs[8])]
+    reading = asyncio.create_task(there.read(due[5], interest, seqs[-1], seqs[-1], batch=3, max_bytes=0))
+    await api.reached[held].wait()
+    assert await world.read(here, start, interest, batch=3) == (due[:3], due[2], [])
+    api.go[held].set()
+    await api.reached["CONSUMER.INFO"].wait()
+    assert late.puller.pulls == 1
+    assert await world.read(here, due[2], interest, batch=3) == (due[3:6], due[5], [])
+    api.go["CONSUMER.INFO"].set()
+    await reading
+    assert await world.read(here, due[5], interest, batch=3) == (due[6:9], due[8], [])
+
+
+async def test_a_durable_that_was_moved_to_the_end_is_soon_placed_anew(world: World) -> None:
+    start, *_ = await world.publish("first")
+    seqs = await world.publish("a", "a", "a")
+    here, interest = world.durable(), world.interest("a")
+    assert await world.read(here, start, interest, batch=1) == ([seqs[0]], seqs[0], [])
+    await world.durable().park(seqs[2], interest)
+    pulls = world.puller.pulls
+    assert await world.read(here, seqs[0], interest) == (seqs[1:], seqs[2], [])
+    assert world.puller.pulls == pulls + 3
+
+
+async def test_what_a_reader_costs_that_is_alone(world: World) -> None:
+    """One small question for each pull, at the same time."""
+    start, *_ = await world.publish("first")
+    seqs = await world.publish(*"a" * 9)
+    durable, interest = world.durable(), world.interest("a", "b")
+    assert await world.read(durable, start, interest, batch=3) == (seqs[:3], seqs[2], [])
+    calls = world.api.calls.copy()
+    assert await world.read(durable, seqs[2], interest, batch=3) == (seqs[3:6], seqs[5], [])
+    calls = world.api.calls - calls
+    assert calls - Counter({"STREAM.INFO": 1}) == {"STREAM.MSG.GET": 1, "CONSUMER.INFO": 1, "STREAM.INFO": 1}
+
+
+@pytest.mark.parametrize(
+    ("held", "not_done"),
+    [
+        ("STREAM.MSG.GET", "CONSUMER.CREATE"),
+        ("CONSUMER.CREATE", "CONSUMER.RESET"),
+        ("CONSUMER.RESET", "CONSUMER.MSG.NEXT"),
+    ],
+)
+async def test_a_reader_whose_session_has_left_touches_the_consumer_no_more(
+    world: World, late: Late, held: str, not_done: str
+) -> None:
+    start, *_ = await world.publish("first")
+    seqs = await world.publish("a", "a")
+    durable, api = late.durable(world, held)
+    is_attached = True
+    reading = asyncio.create_task(
+        durable.read(start, world.interest("a"), seqs[1], seqs[1], batch=9, max_bytes=0, is_wanted=lambda: is_attached)
+    )
+    await api.reached[held].wait()
+    is_attached = False
+    api.go[held].set()
+    assert await reading == Failed("its session has left")
+    assert (api.calls[not_done], late.puller.pulls) == (0, 0)
+    is_attached = True
+    again = await durable.read(start, world.interest("a"), seqs[1], seqs[1], batch=9, max_bytes=0)
+    assert isinstance(again, Read)
+    assert [event.seq for event in again.events] == seqs, "and is right when it reads again"
+
+
 async def test_a_durable_says_whose_it_is_and_acknowledges_nothing(world: World) -> None:
     await world.durable(inactive_threshold_s=90).make(world.interest("a.*", "*.1"))
     info = await world.info()
@@ -283,6 +395,18 @@ async def test_making_a_durable_that_is_there_moves_nothing(world: World) -> Non
     calls = world.api.calls["CONSUMER.RESET"]
     assert await world.read(durable, seqs[1], interest) == (seqs[2:], seqs[2], [])
     assert world.api.calls["CONSUMER.RESET"] == calls, "it still stood right"
+
+
+async def test_a_filter_that_another_gateway_has_set_is_not_believed_though_it_is_the_same(world: World) -> None:
+    """It may have been another one while events were read."""
+    start, *_ = await world.publish("first")
+    seqs = await world.publish("a", "a", "a")
+    durable, interest = world.durable(), world.interest("a")
+    assert await world.read(durable, start, interest, batch=1) == ([seqs[0]], seqs[0], [])
+    await world.durable().make(interest)
+    calls = world.api.calls["CONSUMER.RESET"]
+    assert await world.read(durable, seqs[0], interest) == (seqs[1:], seqs[2], [])
+    assert world.api.calls["CONSUMER.RESET"] == calls + 1, "placed anew"
 
 
 async def test_a_session_without_patterns_has_no_durable(world: World) -> None:

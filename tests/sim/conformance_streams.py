@@ -115,9 +115,10 @@ async def a_bucket_takes_a_value_whose_revision_is_right(ask: Asker) -> None:
     await ask.put_key("k", b"after", 0)
     await ask.put_key("k", b"after", 5)
     await ask.get_key("k")
-    await ask.put_key("k", b"x" * 16_384)
-    await ask.put_key("k", b"x" * 16_385)
-    await ask.put_key("k", b"x" * 16_384, 6)
+    most = Topology().cursors.max_value_bytes
+    await ask.put_key("k", b"x" * most)
+    await ask.put_key("k", b"x" * (most + 1))
+    await ask.put_key("k", b"x" * most, 6)
     await ask.put_key("k", b"", KV_Operation="PURGE", Nats_Rollup="sub")
     await ask.get_key("k")
     await ask.api("STREAM.MSG.GET", "KV_cursors", {"last_by_subj": "$KV.cursors.k"})

@@ -23,6 +23,7 @@ COPIED = (
 )
 PURE_TESTS = (
     "tests/replay",
+    "tests/sim/test_two_readers.py",
     "tests/client",
     "tests/gateway/test_reads_ahead.py",
     "tests/gateway/test_replays.py",
@@ -196,6 +197,8 @@ MUTATIONS = (
         "if delivery.event.seq <= standing.after:",
         "a delivery that was lost on the way is not noticed",
     ),
+    Mutation(CATCHUP, "is None or next_seq < first", "is None", "a consumer whose numbers fit by chance is believed"),
+    Mutation("replay/durable.py", "== self._reader", "is not None", "a filter that another gateway set is believed"),
     Mutation(OPENING, "or first_seq <= start + 1:", "or first_seq <= start + 2:", "one expired event is not told"),
     Mutation(
         OPENING,
@@ -223,8 +226,8 @@ MUTATIONS = (
     ),
     Mutation(
         CURSORS,
-        "value, revision=cursor.revision)\n            if isinstance",
-        "value)\n            if isinstance",
+        "encode_record(record), revision=expected)",
+        "encode_record(record))",
         "an older gateway's late write moves the cursor",
     ),
     Mutation(
@@ -332,7 +335,7 @@ MUTATIONS = (
     ),
     Mutation(
         "gateway/connection.py",
-        "        else:\n            self.guarded(self.pump)\n",
+        "            self.guarded(self.pump)\n",
         "",
         "a socket that takes bytes again does not wake its session",
     ),
