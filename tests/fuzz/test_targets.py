@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.mutations import mutated
+from tests.fuzz.target import Target
 from tests.fuzz.targets import TARGETS
 
 EACH = pytest.mark.parametrize("name", TARGETS)
@@ -55,12 +56,19 @@ def slowest(name: str, bytes_most: int) -> tuple[float, bytes]:
     for piece in PIECES:
         for start in target.starts:
             data = (start + piece * (size // len(piece) + 1))[:size]
-            began_s = time.process_time()
-            target.run(data)
-            took_s = time.process_time() - began_s
+            took_s = cpu_s(target, data)
+            if took_s >= target.slow_s:  # perhaps the collector of cycles looked at all that the tests before left
+                took_s = min(took_s, cpu_s(target, data), cpu_s(target, data))
             if took_s > worst_s:
                 worst_s, worst = took_s, start + piece
     return worst_s, worst
+
+
+def cpu_s(target: Target, data: bytes) -> float:
+    """Seconds of CPU that an input takes."""
+    began_s = time.process_time()
+    target.run(data)
+    return time.process_time() - began_s
 
 
 @EACH
