@@ -76,45 +76,33 @@ class Claiming:
 
         Raises ``UpstreamUnavailable`` and ``LimitReached``: it may have been taken or not.
         """
-        with self._house.cursors.claiming(key) as heard:
-            return await self._claim(exchange, key, owner, resume, granted, permissions, heard)
-
-    async def _claim(
-        self,
-        exchange: Exchange,
-        key: str,
-        owner: Owner,
-        resume: frames.Resume | None,
-        granted: Granted | None,
-        permissions: Permissions,
-        heard: Heard,
-    ) -> Claimed:
         house = self._house
         claim = secrets.token_hex(8)
-        known = await house.cursors.load(key)
-        for _ in range(CLAIM_TRIES):
-            known = _freshest(exchange, key, known)
-            wanted, refused = self._wanted(known.record, granted, permissions)
-            opening = await self._decide(exchange, known, resume, wanted)
-            record = Record(
-                stream=exchange.identity,
-                acked=opening.acked,
-                through=opening.position,
-                patterns=dict(opening.interest.since),
-                owner=owner,
-                claim=claim,
-                gateway=house.name,
-                untold=opening.gap,
-                saved_s=int(time.time()),
-            )
-            stood = exchange.by_key.get(key)
-            revision = await house.cursors.claim(key, record, known)
-            if not isinstance(revision, Conflict):
-                await self._tell_others(key, claim, revision, known.record)
-                is_new = known.record is None
-                return Claimed(opening, claim, revision, stood, heard, refused, is_new)
-            known = await house.cursors.load(key, from_leader=True)
-        raise UpstreamUnavailable("the session is being claimed elsewhere")
+        with house.cursors.claiming(key) as heard:
+            known = await house.cursors.load(key)
+            for _ in range(CLAIM_TRIES):
+                known = _freshest(exchange, key, known)
+                wanted, refused = self._wanted(known.record, granted, permissions)
+                opening = await self._decide(exchange, known, resume, wanted)
+                record = Record(
+                    stream=exchange.identity,
+                    acked=opening.acked,
+                    through=opening.position,
+                    patterns=dict(opening.interest.since),
+                    owner=owner,
+                    claim=claim,
+                    gateway=house.name,
+                    untold=opening.gap,
+                    saved_s=int(time.time()),
+                )
+                stood = exchange.by_key.get(key)
+                revision = await house.cursors.claim(key, record, known)
+                if not isinstance(revision, Conflict):
+                    await self._tell_others(key, claim, revision, known.record)
+                    is_new = known.record is None
+                    return Claimed(opening, claim, revision, stood, heard, refused, is_new)
+                known = await house.cursors.load(key, from_leader=True)
+            raise UpstreamUnavailable("the session is being claimed elsewhere")
 
     def sort(self, wanted: Iterable[str], permissions: Permissions) -> Granted:
         """Which patterns are permitted, within the configured limits."""

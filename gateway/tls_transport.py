@@ -110,7 +110,7 @@ class TlsTransport(asyncio.Transport):
         if self._unsent:
             self._tell()
             return
-        sealed = _said.read()
+        sealed = _said.read()  # from here as in ``_tell``, without its call: every event comes this way
         try:
             sent = self._send(sealed)
         except BlockingIOError:

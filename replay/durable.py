@@ -87,10 +87,9 @@ class Durable:
         The consumer is not touched any more once ``is_wanted`` says no: another gateway may read it by then.
         """
         async with self._turn:
-            reading = catchup.read(
-                after, sorted(interest.since), floor, head, self._standing_for(interest), batch, max_bytes
-            )
-            result = await self._read(reading, sorted(interest.since), is_wanted)
+            patterns = sorted(interest.since)  # of now: it may have changed while another read went on
+            reading = catchup.read(after, patterns, floor, head, self._standing_for(patterns), batch, max_bytes)
+            result = await self._read(reading, patterns, is_wanted)
         if isinstance(result, catchup.Failed):
             return result
         due = [event for event in result.events if interest.is_due(event.subject, event.seq)]
@@ -118,8 +117,8 @@ class Durable:
             self._standing.after = catchup.UNKNOWN
             await self._remove()
 
-    def _standing_for(self, interest: Interest) -> catchup.Standing:
-        if self._filters != filter_subjects(interest.since):
+    def _standing_for(self, patterns: list[str]) -> catchup.Standing:
+        if self._filters != filter_subjects(patterns):
             self._standing.after = catchup.UNKNOWN  # placed for other patterns: it would pass over what these match
         return self._standing
 
