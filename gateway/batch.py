@@ -1,6 +1,6 @@
 """Pure: events that came together and go to the same sessions: their frames are put together once for all of them."""
 
-from gateway.event_frame import event_frame
+from gateway.event_frame import passing_frame
 from gateway.outstanding import Sent
 from gateway.websocket_frame import websocket_message, websocket_messages
 from mesh.event import StoredEvent
@@ -13,12 +13,12 @@ class Portion:
 
     def __init__(self, events: list[StoredEvent], encoding: str) -> None:
         if len(events) == 1:  # as an event that one session gets nearly always is
-            frame = event_frame(events[0], encoding, replay=False)
+            frame = passing_frame(events[0], encoding)
             self.count, self.bytes = 1, len(frame)
             self.entries = [Sent(events[0].seq, len(frame))]
             self.messages = websocket_message(frame, encoding)
             return
-        frames = [event_frame(event, encoding, replay=False) for event in events]
+        frames = [passing_frame(event, encoding) for event in events]
         self.count = len(frames)
         self.entries = [Sent(event.seq, len(frame)) for event, frame in zip(events, frames, strict=True)]
         """What ``Outstanding`` counts of each."""

@@ -47,6 +47,16 @@ def event_frame(event: StoredEvent, encoding: str, *, replay: bool) -> bytes:
     return bytes((frame[0] + 1,)) + _MSGPACK_REPLAY + frame[1 + len(_TYPE) :]
 
 
+def passing_frame(event: StoredEvent, encoding: str) -> bytes:
+    """The same for whoever is live at the moment, not kept with the event: most are never asked for again.
+
+    What is let go of at once leaves its memory to the next event, and that memory is in the cache.
+    """
+    if encoding == JSON:
+        return event.text_frame or _encode_json(event)
+    return event.binary_frame or _encode_msgpack(event)
+
+
 def timestamp(time_ns: int) -> str:
     """RFC 3339, UTC, as many digits of the second as are not zero."""
     seconds, ns = divmod(time_ns, 1_000_000_000)

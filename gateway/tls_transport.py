@@ -81,7 +81,7 @@ class TlsTransport(asyncio.Transport):
         self._timer: asyncio.TimerHandle | None = None
         self._done: asyncio.Future[None] | None = self._loop.create_future()
         """The handshake; None once it is over."""
-        self._loop.add_reader(plain, self._ask_for_turn)
+        self._loop.add_reader(plain, self._hear)
 
     async def established(self, within_s: float) -> None:
         """Return when TLS is up. Raises ``TimeoutError``, ``ssl.SSLError`` and ``ConnectionError``; it is cut then."""
@@ -202,28 +202,37 @@ class TlsTransport(asyncio.Transport):
         if self._done is not None and not self._done.done():
             self._done.set_exception(TimeoutError("the handshake took too long"))
 
-    def _ask_for_turn(self) -> None:
-        """Bytes of the handshake have come."""
-        if self._turns is None:
-            self._shake_hands()
-        elif not self._is_queued:
-            self._is_queued = True
-            self._turns.take(self._shake_hands)
+    def _hear(self) -> None:
+        """Bytes of the handshake have come.
+
+        They are taken at once: a socket with unread bytes would be told of in each turn of the loop until its own.
+        """
+        data = self._received()
+        if data:
+            self._heard.write(data)
+            if self._heard.pending >= READ_BYTES:  # enough until they were looked at
+                self._is_reading = False
+                self._loop.remove_reader(self._socket)
+            if self._turns is None:
+                self._shake_hands()
+            elif not self._is_queued:
+                self._is_queued = True
+                self._turns.take(self._shake_hands)
+        elif data is not None:
+            self._lose(ConnectionResetError("the peer has gone in the middle of the handshake"))
 
     def _shake_hands(self) -> None:
         """Go on with the handshake. Who is silent waits in no line, and holds no place in one."""
         self._is_queued = False
         done = self._done
-        if done is None or self._is_lost or (data := self._received()) is None:
+        if done is None or self._is_lost:
             return
-        if not data:
-            self._lose(ConnectionResetError("the peer has gone in the middle of the handshake"))
-            return
-        self._heard.write(data)
         try:
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
-            self._tell()
+            if self._tell() and not self._is_reading:
+                self._is_reading = True
+                self._loop.add_reader(self._socket, self._hear)
             return
         except OSError as error:
             self._tell()
@@ -232,6 +241,7 @@ class TlsTransport(asyncio.Transport):
         if not self._tell():
             return
         self._done = None
+        self._is_reading = True
         self._loop.add_reader(self._socket, self._read)
         self._protocol.connection_made(self)
         if not done.done():

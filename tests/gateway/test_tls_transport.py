@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from gateway import tls_transport
-from gateway.tls_transport import RECORD_BYTES, USELESS_RECORDS, Flooded, TlsTransport
+from gateway.tls_transport import READ_BYTES, RECORD_BYTES, USELESS_RECORDS, Flooded, TlsTransport
 from gateway.turns import Turns
 from security.development import DevelopmentState
 from security.tls import ServerTls
@@ -64,9 +64,10 @@ class Above(asyncio.Protocol):
 class Peer:
     """The other end: TLS in memory, so that each byte on the socket is sent and taken when the test says so."""
 
-    def __init__(self, ca: Path, narrow: socket.socket, version: ssl.TLSVersion) -> None:
+    def __init__(self, ca: Path, narrow: socket.socket, version: ssl.TLSVersion, alpn: tuple[str, ...] = ()) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(ca)
+        context.set_alpn_protocols(list(alpn))
         context.minimum_version = context.maximum_version = version
         self.socket = narrow
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -116,14 +117,22 @@ class Peer:
 class Pair:
     """Both ends, connected."""
 
-    def __init__(self, keys: DevelopmentState, above: Above, version: ssl.TLSVersion, buffer_bytes: int) -> None:
+    def __init__(
+        self,
+        keys: DevelopmentState,
+        above: Above,
+        version: ssl.TLSVersion,
+        buffer_bytes: int,
+        turns: Turns | None,
+        alpn: tuple[str, ...],
+    ) -> None:
         ours, theirs = socket.socketpair()
         for end in (ours, theirs):
             end.setblocking(False)  # noqa: FBT003  # positional only
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer_bytes)
         self.above = above
-        self.server = TlsTransport(ours, above, ServerTls(keys.certificate, keys.key, time.time()).context)
-        self.peer = Peer(keys.ca, theirs, version)
+        self.server = TlsTransport(ours, above, ServerTls(keys.certificate, keys.key, time.time()).context, turns)
+        self.peer = Peer(keys.ca, theirs, version, alpn)
 
     async def meet(self) -> None:
         await asyncio.gather(self.server.established(5.0), self.peer.shake_hands())
@@ -147,8 +156,10 @@ async def pair(
     version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
     meets: bool = True,
     buffer_bytes: int = 65_536,
+    turns: Turns | None = None,
+    alpn: tuple[str, ...] = (),
 ) -> AsyncIterator[Pair]:
-    both = Pair(keys, Above(answer), version, buffer_bytes)
+    both = Pair(keys, Above(answer), version, buffer_bytes, turns, alpn)
     try:
         if meets:
             await both.meet()
@@ -455,6 +466,54 @@ async def test_steps_of_handshakes_wait_for_their_turn(keys: DevelopmentState) -
     for so_far in ([0, 1, 2, 3], [0, 1, 2, 3, 4]):
         await asyncio.sleep(0)
         assert taken == so_far
+
+
+async def test_bytes_that_wait_for_their_turn_are_told_of_once(
+    keys: DevelopmentState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns, reads = Turns(1), 0
+    received = TlsTransport._received
+
+    def counted(transport: TlsTransport) -> bytes | None:
+        nonlocal reads
+        reads += 1
+        return received(transport)
+
+    monkeypatch.setattr(TlsTransport, "_received", counted)
+    waiting = 50  # turns of the loop
+    async with pair(keys, meets=False, turns=turns) as both:
+        for _ in range(waiting):
+            turns.take(lambda: None)
+        with pytest.raises(ssl.SSLWantReadError):
+            both.peer.tls.do_handshake()
+        await both.peer.give()
+        for _ in range(waiting // 2):
+            await asyncio.sleep(0)
+        assert reads == 1
+        await both.meet()
+
+
+async def test_a_first_message_that_is_longer_than_a_read_is_taken(keys: DevelopmentState) -> None:
+    long = tuple(f"{number:0255}" for number in range(READ_BYTES // 255 + 1))
+    async with pair(keys, b"welcome", turns=Turns(1), alpn=long) as both:
+        await both.peer.say(b"hello")
+        assert await both.peer.hear(7) == b"welcome"
+
+
+async def test_who_waits_for_a_turn_is_not_listened_to_without_end(keys: DevelopmentState) -> None:
+    turns = Turns(1)
+    async with pair(keys, meets=False, turns=turns) as both:
+        for _ in range(50):
+            turns.take(lambda: None)
+        said = bytes((HANDSHAKE, 3, 1, 64, 0)) + bytes(2 * RECORD_BYTES)
+        left = memoryview(said)
+        for _ in range(40):
+            with contextlib.suppress(BlockingIOError):
+                left = left[both.peer.socket.send(left) :]
+            await asyncio.sleep(0)
+        assert READ_BYTES <= both.server._heard.pending < 2 * READ_BYTES
+        with pytest.raises(ssl.SSLError):
+            await both.server.established(5.0)
 
 
 async def test_who_does_not_read_is_not_given_more(keys: DevelopmentState) -> None:
