@@ -4,13 +4,16 @@ At a trickle, where every event comes alone and each process sleeps between two,
 at saturation, where events come as fast as they are stored and still each has a write of its own. What nats-server
 spends on storing events that nobody reads is part of every figure of it, and stands beside; so does, for the trickle,
 what it spends when one plain subscription reads each event: nothing that reads them as they come can cost it less.
+
+The gateway's recent window holds what one turn publishes, and is full from the second on, as that of any gateway which
+has run for a while: while it grows, each event pays for memory that the machine hands out for the first time.
 """
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
-from bench.cases.course import Course
+from bench.cases.course import Course, running
 from bench.cases.plain_nats import Plain, plain_nats
 from bench.cases.turns import by_turns, courses, turning
 from bench.measurement import Measurement
@@ -18,6 +21,7 @@ from bench.plan import Plan
 from bench.process import cpu_s
 from bench.way import Order, Site
 from bench.ways.jetstream import JetStream
+from bench.ways.tidewire import Tidewire
 
 CASE = "private"
 ACKED = "private acked"
@@ -49,7 +53,10 @@ async def private(site: Site, plan: Plan) -> list[Measurement]:
         order = Order(events=trickle, rate=rate, sessions=plan.private_sessions)
         return [await _broker(plain.jetstream, order, CASE, READING)]
 
-    stands = courses(site, plan, ("floor", "tidewire"), plan.private_sessions, deliver)
+    stands = courses(site, plan, ("floor",), plan.private_sessions, deliver)
+    if plan.takes("tidewire"):
+        way = Tidewire(site, recent_events=2 * trickle + burst)
+        stands["tidewire"] = turning(running(site, plan, way, plan.private_sessions), deliver)
     stands |= {STORING: turning(storing(site), store), READING: turning(plain_nats(site), read)}
     measured = await by_turns(CASE, stands, turns)
     return measured + await by_turns(CASE, courses(site, plan, ("per-session",), plan.private_sessions, slower), 1)
