@@ -1,8 +1,8 @@
-"""Pure: an event as the client gets it (P2.33 to P2.35), encoded once per encoding and kept with the event.
+"""Pure: an event as the client gets it (P2.33 to P2.35), encoded once per encoding for all who are live.
 
-``data`` is the published payload as it is when that is strict JSON, so it is embedded, not encoded again. Anything
-else travels
-as bytes. The replayed form differs by one member behind ``type``, so it is spliced in and not kept.
+It is kept with the event from the first replay on. ``data`` is the published payload as it is when that is strict
+JSON, so it is embedded, not encoded again. Anything else travels as bytes. The replayed form differs by one member
+behind ``type``, so it is spliced in and not kept.
 """
 
 import base64

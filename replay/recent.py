@@ -19,7 +19,7 @@ from replay.interest import Interest
 EVENT_OVERHEAD_BYTES = 1_000
 """What an event costs beside its bytes: objects, index entries, trie nodes."""
 BYTES_FACTOR = 2
-"""An event's bytes are held twice: as published and as the frame that was made of it."""
+"""An event's bytes are held twice once it was replayed: as published and as the frame that was made of it."""
 LANES_MOST = 64
 """Up to so many subjects are merged by the index; above, the window is scanned."""
 SCAN_MOST = 4_000

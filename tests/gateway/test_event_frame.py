@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.event_frame import DATA_DEPTH, event_frame, read_payload, timestamp
+from gateway.event_frame import DATA_DEPTH, event_frame, passing_frame, read_payload, timestamp
 from gateway.frames import JSON, MSGPACK, SUBPROTOCOLS
 from mesh.event import StoredEvent, read_delivery
 from tests.examples import examples
@@ -191,6 +191,16 @@ def test_every_session_gets_the_same_bytes(encoding: str) -> None:
     event_frame(event, encoding, replay=True)
     assert event_frame(event, encoding, replay=False) is first
     assert [event.text_frame, event.binary_frame] == ([first, None] if encoding == JSON else [None, first])
+
+
+@EITHER
+def test_a_frame_for_the_live_is_the_same_and_is_not_kept(encoding: str) -> None:
+    event = stored(b"[1]")
+    passing = passing_frame(event, encoding)
+    assert [event.text_frame, event.binary_frame] == [None, None]
+    kept = event_frame(event, encoding, replay=False)
+    assert passing == kept
+    assert passing_frame(event, encoding) is kept, "what a replay made is used"
 
 
 PAYLOADS = st.binary(max_size=40) | st.recursive(
