@@ -8,137 +8,22 @@ import socket
 import ssl
 import struct
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from gateway import tls_transport
-from gateway.tls_transport import READ_BYTES, RECORD_BYTES, USELESS_RECORDS, Flooded, TlsTransport
-from gateway.turns import Turns
+from gateway.tls_transport import RECORD_BYTES, USELESS_RECORDS, Flooded, TlsTransport
 from security.development import DevelopmentState
 from security.tls import ServerTls
 from tests.gateway.forged_records import DATA, HANDSHAKE, KEY_UPDATE, ForgedRecords
+from tests.gateway.tls_pair import Above, Pair, Peer, pair
 from tests.until import until
 
-PIECE_BYTES = 65_536
 OVERHEAD_BYTES = 22
 """Of a record in TLS 1.3: its head, its kind and its tag (RFC 8446 5.2)."""
-
-
-class Above(asyncio.Protocol):
-    """Answers whatever comes, if it has an answer; notes what it is told."""
-
-    def __init__(self, answer: bytes = b"") -> None:
-        self.answer = answer
-        self.heard = b""
-        self.told: list[str] = []
-        self.error: Exception | None = None
-        self.transport: asyncio.BaseTransport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self.heard += data
-        if self.answer:
-            assert isinstance(self.transport, asyncio.Transport)
-            self.transport.write(self.answer)
-
-    def pause_writing(self) -> None:
-        self.told.append("pause")
-
-    def resume_writing(self) -> None:
-        self.told.append("resume")
-
-    def eof_received(self) -> None:
-        self.told.append("eof")
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.told.append("lost")
-        self.error = exc
-
-
-class Peer:
-    """The other end: TLS in memory, so that each byte on the socket is sent and taken when the test says so."""
-
-    def __init__(self, ca: Path, narrow: socket.socket, version: ssl.TLSVersion, alpn: tuple[str, ...] = ()) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.load_verify_locations(ca)
-        context.set_alpn_protocols(list(alpn))
-        context.minimum_version = context.maximum_version = version
-        self.socket = narrow
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname="127.0.0.1")
-
-    async def take(self) -> bool:
-        """Take bytes from the socket; False at its end."""
-        piece = await asyncio.get_running_loop().sock_recv(self.socket, PIECE_BYTES)
-        self._incoming.write(piece)
-        return bool(piece)
-
-    async def give(self) -> None:
-        await asyncio.get_running_loop().sock_sendall(self.socket, self._outgoing.read())
-
-    async def shake_hands(self) -> None:
-        while True:
-            try:
-                self.tls.do_handshake()
-            except ssl.SSLWantReadError:
-                await self.give()
-                assert await self.take()
-            else:
-                await self.give()
-                return
-
-    async def say(self, data: bytes) -> None:
-        self.tls.write(data)
-        await self.give()
-
-    async def hear(self, size: int) -> bytes:
-        """So many bytes, decrypted; fewer if the other end says that nothing follows."""
-        heard = bytearray()
-        while len(heard) < size:
-            try:
-                record = self.tls.read(size - len(heard))
-            except ssl.SSLWantReadError:
-                assert await self.take(), "the socket ended, and TLS did not"
-            except ssl.SSLZeroReturnError:
-                break
-            else:
-                if not record:
-                    break
-                heard += record
-        return bytes(heard)
-
-
-class Pair:
-    """Both ends, connected."""
-
-    def __init__(
-        self,
-        keys: DevelopmentState,
-        above: Above,
-        version: ssl.TLSVersion,
-        buffer_bytes: int,
-        turns: Turns | None,
-        alpn: tuple[str, ...],
-    ) -> None:
-        ours, theirs = socket.socketpair()
-        for end in (ours, theirs):
-            end.setblocking(False)  # noqa: FBT003  # positional only
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer_bytes)
-        self.above = above
-        self.server = TlsTransport(ours, above, ServerTls(keys.certificate, keys.key, time.time()).context, turns)
-        self.peer = Peer(keys.ca, theirs, version, alpn)
-
-    async def meet(self) -> None:
-        await asyncio.gather(self.server.established(5.0), self.peer.shake_hands())
-
-
-Pairing = Callable[..., Pair]
 
 
 @pytest.fixture(scope="module")
@@ -146,29 +31,6 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> DevelopmentState:
     state = DevelopmentState(tmp_path_factory.mktemp("keys"))
     state.prepare(time.time())
     return state
-
-
-@asynccontextmanager
-async def pair(
-    keys: DevelopmentState,
-    answer: bytes = b"",
-    *,
-    version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
-    meets: bool = True,
-    buffer_bytes: int = 65_536,
-    turns: Turns | None = None,
-    alpn: tuple[str, ...] = (),
-) -> AsyncIterator[Pair]:
-    both = Pair(keys, Above(answer), version, buffer_bytes, turns, alpn)
-    try:
-        if meets:
-            await both.meet()
-        yield both
-    finally:
-        both.server.abort()
-        both.peer.socket.close()
-        await asyncio.sleep(0)  # what the loop was told
-        assert tls_transport._said.pending == 0, "what OpenSSL said to one is never left for another"
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -455,65 +317,6 @@ async def test_a_socket_that_is_full_in_the_handshake_gets_the_rest_of_it(keys: 
         await asyncio.gather(both.server.established(5.0), both.peer.shake_hands())
         await both.peer.say(b"hello")
         await until(lambda: both.above.heard == b"hello")
-
-
-async def test_steps_of_handshakes_wait_for_their_turn(keys: DevelopmentState) -> None:
-    turns = Turns(2)
-    taken: list[int] = []
-    for number in range(5):
-        turns.take(partial(taken.append, number))
-    assert taken == [0, 1]
-    for so_far in ([0, 1, 2, 3], [0, 1, 2, 3, 4]):
-        await asyncio.sleep(0)
-        assert taken == so_far
-
-
-async def test_bytes_that_wait_for_their_turn_are_told_of_once(
-    keys: DevelopmentState, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    turns, reads = Turns(1), 0
-    received = TlsTransport._received
-
-    def counted(transport: TlsTransport) -> bytes | None:
-        nonlocal reads
-        reads += 1
-        return received(transport)
-
-    monkeypatch.setattr(TlsTransport, "_received", counted)
-    waiting = 50  # turns of the loop
-    async with pair(keys, meets=False, turns=turns) as both:
-        for _ in range(waiting):
-            turns.take(lambda: None)
-        with pytest.raises(ssl.SSLWantReadError):
-            both.peer.tls.do_handshake()
-        await both.peer.give()
-        for _ in range(waiting // 2):
-            await asyncio.sleep(0)
-        assert reads == 1
-        await both.meet()
-
-
-async def test_a_first_message_that_is_longer_than_a_read_is_taken(keys: DevelopmentState) -> None:
-    long = tuple(f"{number:0255}" for number in range(READ_BYTES // 255 + 1))
-    async with pair(keys, b"welcome", turns=Turns(1), alpn=long) as both:
-        await both.peer.say(b"hello")
-        assert await both.peer.hear(7) == b"welcome"
-
-
-async def test_who_waits_for_a_turn_is_not_listened_to_without_end(keys: DevelopmentState) -> None:
-    turns = Turns(1)
-    async with pair(keys, meets=False, turns=turns) as both:
-        for _ in range(50):
-            turns.take(lambda: None)
-        said = bytes((HANDSHAKE, 3, 1, 64, 0)) + bytes(2 * RECORD_BYTES)
-        left = memoryview(said)
-        for _ in range(40):
-            with contextlib.suppress(BlockingIOError):
-                left = left[both.peer.socket.send(left) :]
-            await asyncio.sleep(0)
-        assert READ_BYTES <= both.server._heard.pending < 2 * READ_BYTES
-        with pytest.raises(ssl.SSLError):
-            await both.server.established(5.0)
 
 
 async def test_who_does_not_read_is_not_given_more(keys: DevelopmentState) -> None:
