@@ -1,8 +1,8 @@
 """Pure: an event as the client gets it (P2.33 to P2.35), encoded once per encoding for all who are live.
 
-It is kept with the event from the first replay on. ``data`` is the published payload as it is when that is strict
-JSON, so it is embedded, not encoded again. Anything else travels as bytes. The replayed form differs by one member
-behind ``type``, so it is spliced in and not kept.
+It is kept with the event once a session takes it by itself, as in a replay. ``data`` is the published payload as it
+is when that is strict JSON, so it is embedded, not encoded again. Anything else travels as bytes. The replayed form
+differs by one member behind ``type``, so it is spliced in and not kept.
 """
 
 import base64
@@ -34,21 +34,18 @@ NOT_JSON = object()
 
 def event_frame(event: StoredEvent, encoding: str, *, replay: bool) -> bytes:
     """The encoded frame; made on first use, then the same bytes for every session."""
+    frame = passing_frame(event, encoding)
     if encoding == JSON:
-        frame = event.text_frame
-        if frame is None:
-            frame = event.text_frame = _encode_json(event)
+        event.text_frame = frame
         return _JSON_REPLAY + frame[len(_JSON_START) :] if replay else frame
-    frame = event.binary_frame
-    if frame is None:
-        frame = event.binary_frame = _encode_msgpack(event)
+    event.binary_frame = frame
     if not replay:
         return frame
     return bytes((frame[0] + 1,)) + _MSGPACK_REPLAY + frame[1 + len(_TYPE) :]
 
 
 def passing_frame(event: StoredEvent, encoding: str) -> bytes:
-    """The same for whoever is live at the moment, not kept with the event: most are never asked for again.
+    """The frame for whoever is live at the moment, not kept with the event: most are never asked for again.
 
     What is let go of at once leaves its memory to the next event, and that memory is in the cache.
     """

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import ssl
-import time
 from functools import partial
 
 import pytest
@@ -13,13 +12,6 @@ from gateway.turns import Turns
 from security.development import DevelopmentState
 from tests.gateway.forged_records import HANDSHAKE
 from tests.gateway.tls_pair import pair
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> DevelopmentState:
-    state = DevelopmentState(tmp_path_factory.mktemp("keys"))
-    state.prepare(time.time())
-    return state
 
 
 async def test_steps_of_handshakes_wait_for_their_turn(keys: DevelopmentState) -> None:

@@ -26,13 +26,6 @@ OVERHEAD_BYTES = 22
 """Of a record in TLS 1.3: its head, its kind and its tag (RFC 8446 5.2)."""
 
 
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> DevelopmentState:
-    state = DevelopmentState(tmp_path_factory.mktemp("keys"))
-    state.prepare(time.time())
-    return state
-
-
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 async def test_each_hears_the_other(keys: DevelopmentState, version: ssl.TLSVersion) -> None:
     async with pair(keys, b"welcome", version=version) as both:
